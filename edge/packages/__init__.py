@@ -1,0 +1,1 @@
+"""Model packages: what a vendor states, what the box enforces. See README.md."""
