@@ -1,0 +1,74 @@
+"""Which compiled level runs: the best one that this CPU has, chosen once at import.
+
+`EDGE_KERNELS=v2|v3|v4` asks for a lower level (to compare, or to keep clear of AVX-512); a level that this CPU or this
+build does not have is refused at import, never replaced in silence.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kernels._frame import Resampler
+
+# What each x86-64 level adds, in the words of /proc/cpuinfo, best first (x86-64 psABI, micro-architecture levels).
+_NEEDS = {
+    "v4": frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2"}),
+    "v3": frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
+    "v2": frozenset({"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"}),
+}
+
+
+def supported(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """Levels that are built here and that this CPU can run, best first."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return ("baseline",)
+    flags = _cpu_flags(cpuinfo)
+    return tuple(level for level, needs in _NEEDS.items() if needs <= flags and _is_built(level))
+
+
+def build() -> str:
+    """The level that runs: "v4", "v3" or "v2" on x86-64, "baseline" elsewhere."""
+    return _choice()
+
+
+def resampler_class() -> type[Resampler]:
+    """The compiled class of the level that runs."""
+    module = importlib.import_module(f"kernels._frame_{build()}")
+    compiled: type[Resampler] = module.Resampler
+    return compiled
+
+
+def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
+    for line in cpuinfo.read_text(encoding="ascii", errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "flags":
+            return frozenset(value.split())
+    return frozenset()
+
+
+def _is_built(level: str) -> bool:
+    return importlib.util.find_spec(f"kernels._frame_{level}") is not None
+
+
+@lru_cache(maxsize=1)
+def _choice() -> str:
+    levels = supported()
+    wanted = os.environ.get("EDGE_KERNELS", "")
+    if wanted and wanted not in levels:
+        raise ImportError(
+            f"EDGE_KERNELS: {wanted!r} is not one of {', '.join(levels) or 'nothing'}, all that runs here; "
+            "try: unset EDGE_KERNELS"
+        )
+    if not levels:
+        raise ImportError(
+            "no compiled kernel runs on this CPU (x86-64-v2 is the least); "
+            "try: in a checkout, python setup.py build_ext --inplace"
+        )
+    return wanted or levels[0]
