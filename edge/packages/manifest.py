@@ -8,6 +8,7 @@ The package digest is the SHA-256 of the manifest's bytes, which hold the SHA-25
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,12 +16,21 @@ import msgspec
 from edge.errors import PackageError
 from edge.records import Scope
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$", description="lower case, digits, dashes")]
-Version = Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+$", description="MAJOR.MINOR.PATCH")]
+MEMBER_NAME = r"^(MODEL_CARD\.md|LICENSE|[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*){0,3})$(?!\n)"
+"""What a member may be called: no hidden file, no `..`, no absolute path, nothing that a shell could misread."""
+
+REQUIRED_MEMBERS = ("model.onnx", "MODEL_CARD.md", "LICENSE")
+
+Name = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$(?!\n)", description="lower case, digits, dashes")
+]
+Version = Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+$(?!\n)", description="MAJOR.MINOR.PATCH")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Keyword = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$(?!\n)", description="a DICOM keyword")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 32)]
+MemberName = Annotated[str, msgspec.Meta(pattern=MEMBER_NAME, max_length=200)]
 Unit01 = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Absent = Literal["accept", "refuse"]
 
@@ -49,8 +59,9 @@ class Algorithm(_Frozen, frozen=True, kw_only=True):
 class Rule(_Frozen, frozen=True, kw_only=True):
     """One applicability rule for one DICOM keyword (or measured statistic).
 
-    Either `any_of` (compared stripped and in upper case) or a range `min`..`max` (inclusive; ages in years).
-    `absent` says what a missing or empty attribute means.
+    Either `any_of` / `none_of` (compared stripped and in upper case; several values joined by a backslash; a code
+    sequence by the Code Values of its items) or a range `min`..`max` (inclusive; ages in years, months and days as
+    fractions of a year). `absent` says what a missing or empty attribute means.
     """
 
     absent: Absent
@@ -141,7 +152,7 @@ class Runtime(_Frozen, frozen=True, kw_only=True):
 class SelftestCase(_Frozen, frozen=True, kw_only=True):
     """A synthetic input tensor (`.npy` member, float32) and the outputs it must give."""
 
-    input: str
+    input: MemberName
     expected: tuple[float, ...]
 
 
@@ -149,7 +160,7 @@ class Selftest(_Frozen, frozen=True, kw_only=True):
     """Golden answers, within `tolerance` (absolute) on this very box."""
 
     tolerance: Annotated[float, msgspec.Meta(gt=0, le=0.1)]
-    cases: tuple[SelftestCase, ...]
+    cases: Annotated[tuple[SelftestCase, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Member(_Frozen, frozen=True, kw_only=True):
@@ -173,13 +184,13 @@ class Manifest(_Frozen, frozen=True, kw_only=True):
     task: Literal["classify", "detect", "segment", "measure"]
     scope: Scope
     algorithm: Algorithm
-    applicability: dict[str, Rule]
+    applicability: dict[Keyword, Rule]
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     limits: Limits
     runtime: Runtime
     selftest: Selftest
-    members: dict[str, Member]
+    members: Annotated[dict[MemberName, Member], msgspec.Meta(max_length=1000)]
 
 
 def parse(text: bytes) -> Manifest:
@@ -208,9 +219,26 @@ def digest(text: bytes) -> str:
 
 
 def _check_consistency(manifest: Manifest) -> None:
-    problems = [*_rule_problems(manifest), *_tensor_problems(manifest)]
+    problems = [
+        *_number_problems(msgspec.to_builtins(manifest), "manifest"),
+        *_rule_problems(manifest),
+        *_tensor_problems(manifest),
+        *_class_problems(manifest),
+        *_member_problems(manifest),
+    ]
     if problems:
         raise PackageError("; ".join(problems), which="model.toml", hint="correct the manifest and its signature")
+
+
+def _number_problems(value: object, where: str) -> list[str]:
+    """TOML has nan and inf, and every comparison with nan is quietly false: none may reach a decision."""
+    if isinstance(value, float):
+        return [] if math.isfinite(value) else [f"{where} must be a finite number"]
+    if isinstance(value, dict):
+        return [problem for key, item in value.items() for problem in _number_problems(item, f"{where}.{key}")]
+    if isinstance(value, list | tuple):
+        return [problem for n, item in enumerate(value) for problem in _number_problems(item, f"{where}[{n}]")]
+    return []
 
 
 def _rule_problems(manifest: Manifest) -> list[str]:
@@ -219,6 +247,8 @@ def _rule_problems(manifest: Manifest) -> list[str]:
         ranged = rule.min is not None or rule.max is not None
         if ranged == bool(rule.any_of or rule.none_of):
             problems.append(f"applicability.{keyword} needs either any_of/none_of or min/max")
+        if rule.min is not None and rule.max is not None and rule.min > rule.max:
+            problems.append(f"applicability.{keyword} has min above max")
     return problems
 
 
@@ -244,3 +274,22 @@ def _tensor_problems(manifest: Manifest) -> list[str]:
     if not manifest.inputs or not manifest.outputs:
         problems.append("a package needs at least one input and one output")
     return problems
+
+
+def _class_problems(manifest: Manifest) -> list[str]:
+    problems = []
+    for output in manifest.outputs:
+        for what, values in (
+            ("index", [entry.index for entry in output.classes]),
+            ("name", [entry.name for entry in output.classes]),
+        ):
+            if len(set(values)) != len(values):
+                problems.append(f"outputs.{output.tensor}.classes: two have the same {what}")
+        if manifest.task == "classify" and not output.classes:
+            problems.append(f"outputs.{output.tensor} of a classifier needs classes")
+    return problems
+
+
+def _member_problems(manifest: Manifest) -> list[str]:
+    needed = [*REQUIRED_MEMBERS, *(case.input for case in manifest.selftest.cases)]
+    return [f"members has no {name}" for name in dict.fromkeys(needed) if name not in manifest.members]

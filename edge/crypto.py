@@ -1,0 +1,92 @@
+"""The one door to `cryptography`: sealing to a public key, authenticated chunks, signatures.
+
+Primitives: X25519 + HKDF-SHA-256 (RFC 7748, RFC 5869), AES-256-GCM (NIST SP 800-38D), Ed25519 (RFC 8032).
+"""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+__all__ = [
+    "AESGCM",
+    "InvalidTag",
+    "seal_key_pair",
+    "sign",
+    "signing_key_pair",
+    "unwrap",
+    "verify",
+    "wrap",
+    "wrapped_size",
+]
+
+_EPHEMERAL = 32
+_TAG = 16
+_ONE_TIME_NONCE = bytes(12)
+
+
+def seal_key_pair() -> tuple[bytes, bytes]:
+    """A new X25519 pair as (private, public) raw bytes."""
+    private = X25519PrivateKey.generate()
+    return private.private_bytes_raw(), private.public_key().public_bytes_raw()
+
+
+def signing_key_pair() -> tuple[bytes, bytes]:
+    """A new Ed25519 pair as (private, public) raw bytes."""
+    private = Ed25519PrivateKey.generate()
+    return private.private_bytes_raw(), private.public_key().public_bytes_raw()
+
+
+def wrapped_size(plain: int) -> int:
+    """The length of `wrap`'s result for `plain` bytes."""
+    return _EPHEMERAL + plain + _TAG
+
+
+def wrap(public: bytes, plain: bytes, label: bytes) -> bytes:
+    """Seal `plain` so that only the holder of the private key can open it; `label` is authenticated."""
+    one_time = X25519PrivateKey.generate()
+    ephemeral = one_time.public_key().public_bytes_raw()
+    key = _derive(one_time.exchange(X25519PublicKey.from_public_bytes(public)), ephemeral + public)
+    # the key is used once, so a fixed nonce is safe
+    return ephemeral + AESGCM(key).encrypt(_ONE_TIME_NONCE, plain, label)
+
+
+def unwrap(private: bytes, blob: bytes, label: bytes) -> bytes:
+    """Open what `wrap` sealed. Raises InvalidTag when it was changed, erased or sealed to another key."""
+    own = X25519PrivateKey.from_private_bytes(private)
+    ephemeral = blob[:_EPHEMERAL]
+    try:
+        shared = own.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+    except ValueError:
+        raise InvalidTag from None
+    key = _derive(shared, ephemeral + own.public_key().public_bytes_raw())
+    return AESGCM(key).decrypt(_ONE_TIME_NONCE, blob[_EPHEMERAL:], label)
+
+
+def sign(private: bytes, message: bytes) -> bytes:
+    """An Ed25519 signature, 64 bytes."""
+    return Ed25519PrivateKey.from_private_bytes(private).sign(message)
+
+
+def verify(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether `signature` is the key holder's for `message`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def random_bytes(count: int) -> bytes:
+    """`count` bytes from the kernel's generator."""
+    return os.urandom(count)
+
+
+def _derive(shared: bytes, context: bytes) -> bytes:
+    return HKDF(SHA256(), 32, None, b"edge-wrap-1" + context).derive(shared)

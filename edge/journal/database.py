@@ -1,0 +1,112 @@
+"""The one door to sqlite3: a connection with our pragmas, transactions that nest, migrations in order."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+Row = sqlite3.Row
+IntegrityError = sqlite3.IntegrityError
+DatabaseError = sqlite3.DatabaseError
+Value = str | int | float | bytes | None
+
+
+class Database:
+    """One connection, used by several threads in turn.
+
+    Parameters
+    ----------
+    path : Path
+        The database file.
+    durable : bool
+        True flushes each commit (synchronous=FULL); False leaves the last commits to the next flush (NORMAL).
+    create : bool
+        Whether a missing file is made; the rooms pass False, so that modes are set by `edge init` alone.
+    """
+
+    def __init__(self, path: Path, *, durable: bool, create: bool = False) -> None:
+        mode = "rwc" if create else "rw"
+        self._connection = sqlite3.connect(
+            f"file:{path}?mode={mode}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._lock = threading.RLock()
+        self._depth = 0
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            "trusted_schema=OFF",
+        ):
+            self._connection.execute(f"PRAGMA {pragma}").close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; nested uses join the outermost."""
+        with self._lock:
+            if self._depth:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            else:
+                self._connection.execute("COMMIT")
+            finally:
+                self._depth = 0
+
+    def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        with self._lock:
+            cursor = self._connection.execute(sql, values)
+            try:
+                return cursor.rowcount
+            finally:
+                cursor.close()
+
+    def insert(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one INSERT; returns the new row's id."""
+        with self._lock:
+            cursor = self._connection.execute(sql, values)
+            try:
+                return cursor.lastrowid or 0
+            finally:
+                cursor.close()
+
+    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        found = self.rows(sql, values)
+        return found[0] if found else None
+
+    def migrate(self, folder: Path) -> int:
+        """Apply `folder`/NNN.sql files newer than the database; returns its schema version."""
+        with self._lock:
+            version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+            for script in sorted(folder.glob("[0-9][0-9][0-9].sql")):
+                number = int(script.stem)
+                if number > version:
+                    sql = script.read_text("utf-8")
+                    self._connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
+                    version = number
+            return version
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

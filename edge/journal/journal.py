@@ -1,0 +1,105 @@
+"""The journal object: transactions and the one function that changes any state."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import JournalError
+from edge.journal.database import Database, DatabaseError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+TRANSITIONS = {
+    "instance": {
+        ("STORED", "ROUTED"), ("STORED", "UNROUTED"), ("STORED", "QUARANTINED"),
+        ("STORED", "ERASED"), ("ROUTED", "ERASED"), ("UNROUTED", "ERASED"), ("QUARANTINED", "ERASED"),
+    },
+    "unit": {("OPEN", "READY"), ("READY", "OPEN")},
+    "job": {
+        ("READY", "RUNNING"), ("RUNNING", "READY"), ("RUNNING", "DONE"), ("RUNNING", "QUARANTINED"),
+        ("READY", "DISCARDED"), ("QUARANTINED", "DISCARDED"),
+    },
+    "delivery": {
+        ("PENDING", "SENT"), ("PENDING", "FAILED"), ("PENDING", "HELD"), ("PENDING", "SUPERSEDED"),
+        ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"),
+        ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
+    },
+}  # fmt: skip
+"""Every move that exists (DESIGN 6)."""
+
+_KEYS = {"instance": "object_id", "unit": "id", "job": "id", "delivery": "id"}
+
+
+class Journal:
+    """One room's connection to the journal.
+
+    Parameters
+    ----------
+    path : Path
+        `journal.db`.
+    durable : bool
+        Whether each commit is flushed before it returns.
+    clock : callable
+        Seconds since the epoch; tests pass their own.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        try:
+            self.database = Database(path, durable=durable)
+        except DatabaseError as error:
+            raise JournalError(
+                f"the journal cannot be opened ({error})",
+                which=path.name,
+                hint="run `edge init`, or `edge doctor` if it was there before",
+            ) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; nested uses join the outermost."""
+        with self.database.transaction():
+            yield
+
+    def move(self, thing: str, key: str | int, old: str, new: str, reason: str = "") -> None:
+        """Change one state and write the event, together.
+
+        Raises
+        ------
+        JournalError
+            If no such move exists, or the thing is not in state `old` (another process moved it first).
+        """
+        if (old, new) not in TRANSITIONS[thing]:
+            raise JournalError(f"a {thing} cannot go from {old} to {new}", which=str(key), hint="`edge status`")
+        with self.transaction():
+            changed = self.database.execute(
+                f"UPDATE {thing} SET state = ?, reason = ? WHERE {_KEYS[thing]} = ? AND state = ?",
+                (new, reason, key, old),
+            )
+            if changed != 1:
+                raise JournalError(f"the {thing} is not {old}", which=str(key), hint=f"look with `edge {thing}s list`")
+            self.note(thing, key, old, new, reason)
+
+    def note(self, thing: str, key: str | int, old: str, new: str, reason: str = "") -> None:
+        """Write an event without a move (something came to be, or was refused)."""
+        self.database.execute(
+            "INSERT INTO event (at, thing, name, old, new, reason) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.clock(), thing, str(key), old, new, reason),
+        )
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def create(path: Path) -> None:
+    """Make the journal with the modes that three users need; SQLite alone makes them too tight."""
+    database = Database(path, durable=True, create=True)
+    try:
+        database.migrate(MIGRATIONS)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        database.close()
+    os.chmod(path, 0o660)

@@ -1,0 +1,98 @@
+-- The journal: UIDs, codes, numbers and configured aliases only. The CHECKs keep anything else out.
+
+CREATE TABLE association (
+    id        TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'),
+    peer      TEXT NOT NULL CHECK (length(peer) BETWEEN 1 AND 64 AND peer NOT GLOB '*[^a-z0-9_-]*'),
+    opened_at REAL NOT NULL,
+    closed_at REAL
+) STRICT;
+
+CREATE TABLE instance (
+    object_id             TEXT PRIMARY KEY CHECK (length(object_id) = 32 AND object_id NOT GLOB '*[^0-9a-f]*'),
+    sop_instance_uid      TEXT NOT NULL CHECK (length(sop_instance_uid) BETWEEN 1 AND 64 AND sop_instance_uid NOT GLOB '*[^0-9.]*'),
+    sop_class_uid         TEXT NOT NULL CHECK (length(sop_class_uid) BETWEEN 1 AND 64 AND sop_class_uid NOT GLOB '*[^0-9.]*'),
+    study_instance_uid    TEXT NOT NULL CHECK (length(study_instance_uid) BETWEEN 1 AND 64 AND study_instance_uid NOT GLOB '*[^0-9.]*'),
+    series_instance_uid   TEXT NOT NULL CHECK (length(series_instance_uid) BETWEEN 1 AND 64 AND series_instance_uid NOT GLOB '*[^0-9.]*'),
+    transfer_syntax_uid   TEXT NOT NULL CHECK (length(transfer_syntax_uid) BETWEEN 1 AND 64 AND transfer_syntax_uid NOT GLOB '*[^0-9.]*'),
+    modality              TEXT NOT NULL CHECK (length(modality) <= 16 AND modality NOT GLOB '*[^A-Z0-9_]*'),
+    peer                  TEXT NOT NULL CHECK (length(peer) BETWEEN 1 AND 64 AND peer NOT GLOB '*[^a-z0-9_-]*'),
+    association           TEXT NOT NULL CHECK (length(association) = 32 AND association NOT GLOB '*[^0-9a-f]*'),
+    tag                   TEXT NOT NULL CHECK (length(tag) = 64 AND tag NOT GLOB '*[^0-9a-f]*'),
+    size                  INTEGER NOT NULL CHECK (size >= 0),
+    slot                  INTEGER NOT NULL CHECK (slot >= 0),
+    received_at           REAL NOT NULL,
+    current               INTEGER NOT NULL DEFAULT 1 CHECK (current IN (0, 1)),
+    state                 TEXT NOT NULL DEFAULT 'STORED' CHECK (state IN ('STORED', 'ROUTED', 'UNROUTED', 'QUARANTINED', 'ERASED')),
+    reason                TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
+) STRICT;
+CREATE INDEX instance_sop ON instance (sop_instance_uid);
+CREATE INDEX instance_series ON instance (series_instance_uid);
+CREATE INDEX instance_study ON instance (study_instance_uid);
+CREATE INDEX instance_association ON instance (association);
+CREATE INDEX instance_new ON instance (received_at) WHERE state = 'STORED';
+
+CREATE TABLE unit (
+    id                 INTEGER PRIMARY KEY,
+    scope              TEXT NOT NULL CHECK (scope IN ('image', 'series', 'study')),
+    uid                TEXT NOT NULL CHECK (length(uid) BETWEEN 1 AND 64 AND uid NOT GLOB '*[^0-9.]*'),
+    study_instance_uid TEXT NOT NULL CHECK (length(study_instance_uid) BETWEEN 1 AND 64 AND study_instance_uid NOT GLOB '*[^0-9.]*'),
+    route              TEXT NOT NULL CHECK (length(route) BETWEEN 1 AND 64 AND route NOT GLOB '*[^a-z0-9_-]*'),
+    package            TEXT NOT NULL CHECK (length(package) BETWEEN 1 AND 64 AND package NOT GLOB '*[^a-z0-9-]*'),
+    revision           INTEGER NOT NULL CHECK (revision >= 1),
+    expected           INTEGER NOT NULL DEFAULT 0 CHECK (expected >= 0),
+    opened_at          REAL NOT NULL,
+    last_at            REAL NOT NULL,
+    state              TEXT NOT NULL CHECK (state IN ('OPEN', 'READY')),
+    reason             TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    UNIQUE (scope, uid, package)
+) STRICT;
+CREATE INDEX unit_open ON unit (last_at) WHERE state = 'OPEN';
+CREATE INDEX unit_study ON unit (study_instance_uid);
+
+CREATE TABLE job (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    unit        INTEGER NOT NULL REFERENCES unit (id),
+    revision    INTEGER NOT NULL CHECK (revision >= 1),
+    route       TEXT NOT NULL CHECK (length(route) BETWEEN 1 AND 64 AND route NOT GLOB '*[^a-z0-9_-]*'),
+    priority    INTEGER NOT NULL CHECK (priority IN (0, 1, 2)),
+    state       TEXT NOT NULL CHECK (state IN ('READY', 'RUNNING', 'DONE', 'QUARANTINED', 'DISCARDED')),
+    reason      TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    outcome     TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'partial', 'failed', 'not-attempted')),
+    attempts    INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    lease_until REAL NOT NULL DEFAULT 0,
+    ready_at    REAL NOT NULL,
+    ended_at    REAL,
+    report      TEXT NOT NULL DEFAULT '' CHECK (length(report) <= 64 AND report NOT GLOB '*[^0-9.]*'),
+    digest      TEXT NOT NULL DEFAULT '' CHECK (length(digest) IN (0, 64) AND digest NOT GLOB '*[^0-9a-f]*'),
+    UNIQUE (unit, revision)
+) STRICT;
+CREATE INDEX job_waiting ON job (priority, id) WHERE state IN ('READY', 'RUNNING');
+
+CREATE TABLE delivery (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    job              INTEGER NOT NULL REFERENCES job (id),
+    sop_instance_uid TEXT NOT NULL CHECK (length(sop_instance_uid) BETWEEN 1 AND 64 AND sop_instance_uid NOT GLOB '*[^0-9.]*'),
+    sop_class_uid    TEXT NOT NULL CHECK (length(sop_class_uid) BETWEEN 1 AND 64 AND sop_class_uid NOT GLOB '*[^0-9.]*'),
+    destination      TEXT NOT NULL CHECK (length(destination) BETWEEN 1 AND 64 AND destination NOT GLOB '*[^a-z0-9_-]*'),
+    priority         INTEGER NOT NULL CHECK (priority IN (0, 1, 2)),
+    state            TEXT NOT NULL CHECK (state IN ('PENDING', 'SENT', 'HELD', 'FAILED', 'SUPERSEDED', 'DISCARDED')),
+    reason           TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    not_before       REAL NOT NULL DEFAULT 0,
+    created_at       REAL NOT NULL,
+    ended_at         REAL,
+    sha256           TEXT NOT NULL CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'),
+    signature        TEXT NOT NULL CHECK (length(signature) = 128 AND signature NOT GLOB '*[^0-9a-f]*'),
+    UNIQUE (sop_instance_uid, destination)
+) STRICT;
+CREATE INDEX delivery_waiting ON delivery (priority, not_before) WHERE state = 'PENDING';
+
+CREATE TABLE event (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at     REAL NOT NULL,
+    thing  TEXT NOT NULL CHECK (thing IN ('association', 'instance', 'unit', 'job', 'delivery', 'package', 'box')),
+    name   TEXT NOT NULL CHECK (length(name) <= 64 AND name NOT GLOB '*[^A-Za-z0-9_.-]*'),
+    old    TEXT NOT NULL CHECK (length(old) <= 16 AND old NOT GLOB '*[^A-Z_]*'),
+    new    TEXT NOT NULL CHECK (length(new) <= 16 AND new NOT GLOB '*[^A-Z_]*'),
+    reason TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
+) STRICT;

@@ -1,0 +1,66 @@
+"""What the deliver room records: deliveries that are due, and how each ended."""
+
+from __future__ import annotations
+
+from edge.journal.database import Row
+from edge.journal.journal import Journal
+from edge.journal.work import PRIORITIES
+from edge.records import UID, Delivery, DeliveryState
+
+
+def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
+    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest."""
+    rows = journal.database.rows(
+        "SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND not_before <= ? "
+        "ORDER BY priority, id LIMIT ?",
+        (destination, journal.clock(), limit),
+    )
+    return [delivery(row) for row in rows]
+
+
+def sent(journal: Journal, item: Delivery, warning: str = "") -> None:
+    """The destination has it; `warning` is its status when that was a warning (e.g. `status-B000`)."""
+    _end(journal, item, DeliveryState.SENT, warning)
+
+
+def failed(journal: Journal, item: Delivery, reason: str) -> None:
+    """The destination refused it for good, or the file is not what infer signed."""
+    _end(journal, item, DeliveryState.FAILED, reason)
+
+
+def postponed(journal: Journal, item: Delivery, not_before: float, reason: str) -> None:
+    """The destination could not take it now: stays PENDING, tried again at `not_before`."""
+    with journal.transaction():
+        journal.database.execute(
+            "UPDATE delivery SET attempts = attempts + 1, not_before = ?, reason = ? "
+            "WHERE id = ? AND state = 'PENDING'",
+            (not_before, reason, item.id),
+        )
+        journal.note("delivery", item.id, "PENDING", "PENDING", reason)
+
+
+def requeue(journal: Journal, delivery_id: int, old: DeliveryState, reason: str) -> None:
+    """A person releases a HELD, repeats a FAILED or resends a SENT delivery."""
+    with journal.transaction():
+        journal.move("delivery", delivery_id, old, "PENDING", reason)
+        journal.database.execute(
+            "UPDATE delivery SET attempts = 0, not_before = 0, ended_at = NULL WHERE id = ?", (delivery_id,)
+        )
+
+
+def delivery(row: Row) -> Delivery:
+    """A delivery row as a record."""
+    return Delivery(
+        id=row["id"], job=row["job"], sop_instance_uid=UID(row["sop_instance_uid"]),
+        sop_class_uid=UID(row["sop_class_uid"]), destination=row["destination"], state=DeliveryState(row["state"]),
+        reason=row["reason"], attempts=row["attempts"], not_before=row["not_before"],
+        priority=PRIORITIES[row["priority"]], sha256=row["sha256"], signature=row["signature"],
+    )  # fmt: skip
+
+
+def _end(journal: Journal, item: Delivery, state: DeliveryState, reason: str) -> None:
+    with journal.transaction():
+        journal.move("delivery", item.id, "PENDING", state, reason)
+        journal.database.execute(
+            "UPDATE delivery SET attempts = attempts + 1, ended_at = ? WHERE id = ?", (journal.clock(), item.id)
+        )

@@ -1,0 +1,76 @@
+"""The box's own keys: who may hold which.
+
+    keys/open.key     X25519 private   infer only: opens sealed objects
+    keys/seal.pub     X25519 public    receive: seals, cannot open
+    keys/tag.key      32 random bytes  receive: keyed digest that recognises a re-send
+    keys/sign.key     Ed25519 private  infer only: signs results
+    keys/verify.pub   Ed25519 public   deliver: checks them
+    keys/device.uid   a 2.25 UID       names this box in reports; random, tells nothing about the host
+
+Under systemd the private ones come as credentials: `$CREDENTIALS_DIRECTORY/<name>` wins over `keys/<name>`.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from edge import crypto
+from edge.errors import KeyFileError
+from edge.files import write_new
+
+_PRIVATE = 0o400
+_SHARED = 0o440
+
+
+def create(folder: Path) -> None:
+    """Make every key that is not there yet. An existing key is never replaced: what it sealed would be lost."""
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if not (folder / "open.key").exists():
+        private, public = crypto.seal_key_pair()
+        write_new(folder / "seal.pub", public, _SHARED)
+        write_new(folder / "open.key", private, _PRIVATE)
+    if not (folder / "sign.key").exists():
+        private, public = crypto.signing_key_pair()
+        write_new(folder / "verify.pub", public, _SHARED)
+        write_new(folder / "sign.key", private, _PRIVATE)
+    if not (folder / "tag.key").exists():
+        write_new(folder / "tag.key", crypto.random_bytes(32), _SHARED)
+    if not (folder / "device.uid").exists():
+        write_new(folder / "device.uid", f"2.25.{uuid.uuid4().int}".encode(), 0o444)
+
+
+def load(folder: Path, name: str) -> bytes:
+    """The key `name`, 32 bytes.
+
+    Raises
+    ------
+    KeyFileError
+        If it is missing, unreadable or not 32 bytes long.
+    """
+    data = _read(folder, name)
+    if len(data) != 32:
+        raise KeyFileError("the key file does not hold 32 bytes", which=name, hint="restore it from the backup")
+    return data
+
+
+def device_uid(folder: Path) -> str:
+    """The UID that names this box in its reports (IHE AIR: Device UID)."""
+    return _read(folder, "device.uid").decode("ascii").strip()
+
+
+def _read(folder: Path, name: str) -> bytes:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    candidates = [Path(credentials) / name] if credentials else []
+    for path in (*candidates, folder / name):
+        if path.exists():
+            try:
+                return path.read_bytes()
+            except OSError as error:
+                raise KeyFileError(
+                    f"the key file cannot be read ({error.strerror})",
+                    which=name,
+                    hint="run as the room's own user, or `edge doctor`",
+                ) from None
+    raise KeyFileError("the key file is missing", which=name, hint="run `edge init`")

@@ -1,0 +1,232 @@
+"""What an ONNX graph may hold: the only importer of onnx.
+
+In: the bytes of a graph, and the manifest. Out: what the graph declares, or a `PackageError` that names the fault.
+Invariant: a graph that passes reaches no file, no custom operator and no unbounded loop, and has exactly the
+tensors, shapes and opset that the manifest states. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+
+from edge.errors import PackageError
+from edge.packages.manifest import Manifest
+
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+_MIN_IR, _MAX_IR = 3, 13
+_MIN_OPSET, _MAX_OPSET = 7, 24
+_UNBOUNDED = ("Loop", "Scan", "If", "SequenceMap")
+_MAX_GRAPH = 2 << 30
+_MAX_NODES = 100_000
+_MAX_DECLARED = 4 << 30
+_HINT = "export the graph again with standard operators, weights inside and fixed shapes"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A declared input or output. A dimension is None where the graph leaves it open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What the graph declares about itself. `last_operators`: what makes each output, in order of `outputs`."""
+
+    opset: int
+    ir_version: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: tuple[str, ...]
+    last_operators: tuple[str, ...]
+    initializer_bytes: int
+
+
+def inspect(data: bytes) -> Graph:
+    """The graph in `data`, checked against everything that does not need a manifest.
+
+    Raises
+    ------
+    PackageError
+        If it is no ONNX graph, or breaks one of the rules in the module's first lines.
+    """
+    model = _parse(data)
+    _check_versions(model)
+    initializer_bytes = _check_content(model)
+    try:
+        onnx.checker.check_model(model, full_check=False)
+    except Exception as error:  # noqa: BLE001 - the checker raises several kinds, and protobuf's own
+        first = str(error).strip().splitlines()
+        raise _refusal(f"the ONNX checker refuses the graph: {first[0][:200] if first else 'no reason given'}") from None
+    operators = tuple(sorted({node.op_type for node in _nodes(model.graph)}))
+    return Graph(
+        opset=_opset(model),
+        ir_version=model.ir_version,
+        inputs=_declared_inputs(model),
+        outputs=tuple(_tensor(value) for value in model.graph.output),
+        operators=operators,
+        last_operators=_makers(model),
+        initializer_bytes=initializer_bytes,
+    )
+
+
+def check(data: bytes, manifest: Manifest) -> Graph:
+    """As `inspect`, and the graph's tensors, shapes and opset must be those of the manifest.
+
+    Raises
+    ------
+    PackageError
+        Naming the first difference.
+    """
+    graph = inspect(data)
+    if graph.opset != manifest.runtime.opset:
+        raise _refusal(f"the graph needs opset {graph.opset}, the manifest says {manifest.runtime.opset}")
+    declared = {item.tensor: item for item in manifest.inputs}
+    found = {tensor.name: tensor for tensor in graph.inputs}
+    if declared.keys() != found.keys():
+        raise _refusal(f"the graph's inputs are {sorted(found)}, the manifest's {sorted(declared)}")
+    for name, item in declared.items():
+        if found[name].shape != tuple(item.shape) or found[name].dtype != item.dtype:
+            raise _refusal(f"input {name} is {found[name].dtype} {found[name].shape}, not as the manifest says")
+    _check_outputs(graph, manifest)
+    return graph
+
+
+def _check_outputs(graph: Graph, manifest: Manifest) -> None:
+    found = {tensor.name: tensor for tensor in graph.outputs}
+    if {output.tensor for output in manifest.outputs} != found.keys():
+        raise _refusal(f"the graph's outputs are {sorted(found)}, not those of the manifest")
+    for output in manifest.outputs:
+        tensor = found[output.tensor]
+        if None in tensor.shape or tensor.dtype != "float32":
+            raise _refusal(f"output {tensor.name} must be float32 with a fixed shape, not {tensor.dtype} {tensor.shape}")
+        if manifest.task != "classify":
+            continue
+        width = tensor.shape[-1] if tensor.shape else 1
+        if any(entry.index >= (width or 0) for entry in output.classes):
+            raise _refusal(f"output {tensor.name} has {width} scores, the manifest names a class beyond them")
+
+
+def _refusal(what: str) -> PackageError:
+    return PackageError(what, which="model.onnx", hint=_HINT)
+
+
+def _parse(data: bytes) -> onnx.ModelProto:
+    if len(data) > _MAX_GRAPH:
+        raise _refusal("the graph is larger than 2 GiB")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception:  # noqa: BLE001 - protobuf implementations raise different classes
+        raise _refusal("this is not an ONNX graph") from None
+    if not model.HasField("graph") or not model.graph.node:
+        raise _refusal("this is not an ONNX graph, or an empty one")
+    return model
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return int(versions[0]) if len(versions) == 1 else 0
+
+
+def _check_versions(model: onnx.ModelProto) -> None:
+    if not _MIN_IR <= model.ir_version <= _MAX_IR:
+        raise _refusal(f"IR version {model.ir_version} is outside {_MIN_IR}..{_MAX_IR}")
+    if not _MIN_OPSET <= _opset(model) <= _MAX_OPSET:
+        raise _refusal(f"opset {_opset(model)} is outside {_MIN_OPSET}..{_MAX_OPSET}")
+    foreign = sorted({entry.domain for entry in model.opset_import} - set(_DOMAINS))
+    used = sorted({node.domain for node in _nodes(model.graph)} - set(_DOMAINS))
+    if used:
+        raise _refusal(f"the graph uses operators of the domain {used[0]!r}: only standard ONNX operators are run")
+    # An exporter may import a domain and never use it; with no operator of it, nothing of it can run.
+    if model.functions and foreign:
+        raise _refusal("the graph defines functions of its own in a foreign domain")
+
+
+def _check_content(model: onnx.ModelProto) -> int:
+    count = 0
+    for node in _nodes(model.graph):
+        count += 1
+        if count > _MAX_NODES:
+            raise _refusal(f"the graph has more than {_MAX_NODES} nodes")
+        if node.op_type in _UNBOUNDED:
+            raise _refusal(f"the graph uses {node.op_type}: how long it runs cannot be known beforehand")
+    if model.functions or model.training_info:
+        raise _refusal("the graph holds local functions or training information")
+    total = 0
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise _refusal("the graph keeps weights in another file")
+        total += _declared_bytes(tensor)
+        if total > _MAX_DECLARED:
+            raise _refusal("the graph declares more than 4 GiB of constants")
+    return total
+
+
+def _declared_bytes(tensor: onnx.TensorProto) -> int:
+    """What the dimensions claim, whatever the file holds: a few bytes can claim terabytes."""
+    elements = 1
+    for dimension in tensor.dims:
+        if dimension < 0:
+            raise _refusal("a constant has a negative dimension")
+        elements *= dimension
+    return elements * 8
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    pending = [graph]
+    while pending:
+        current = pending.pop()
+        for node in current.node:
+            yield node
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    pending.append(attribute.g)
+                pending.extend(attribute.graphs)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _declared_inputs(model: onnx.ModelProto) -> tuple[Tensor, ...]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return tuple(_tensor(value) for value in model.graph.input if value.name not in constants)
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    shape = tuple(
+        int(dimension.dim_value) if dimension.HasField("dim_value") and dimension.dim_value > 0 else None
+        for dimension in kind.shape.dim
+    )
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    except (KeyError, ValueError, TypeError):
+        dtype = "unknown"
+    return Tensor(value.name, dtype, shape)
+
+
+def _makers(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The operator behind each output, looking through Identity."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    found = []
+    for value in model.graph.output:
+        node = made_by.get(value.name)
+        while node is not None and node.op_type in ("Identity", "Cast") and node.input:
+            node = made_by.get(node.input[0])
+        found.append(node.op_type if node is not None else "")
+    return tuple(found)

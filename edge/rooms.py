@@ -1,0 +1,189 @@
+"""The life of a room, in four words: start, run, drain, stop. And `serve`: the three rooms as child processes.
+
+A room is a module `edge.<room>.room` with a class `Room(settings)`:
+
+    start()          take what it needs; raise EdgeError when it cannot
+    run(stopping)    work until `stopping` is set; never raise for one bad object
+    wake()           make `run` look at `stopping` at once (called in a signal handler)
+    stop()           finish what was begun, release everything
+
+Signals only set the event. A crash in one room never stops the others: `serve` starts it again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from edge import keys
+from edge.config import Settings
+from edge.journal import create as create_journal
+
+ROOMS = ("receive", "infer", "deliver")
+_RESTART_SECONDS = 1.0
+_DRAIN_SECONDS = 30.0
+
+
+class Room(Protocol):
+    """See the module's docstring."""
+
+    def start(self) -> None: ...
+
+    def run(self, stopping: threading.Event) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def make_root(settings: Settings) -> None:
+    """Folders, keys and the journal of a new box; what is there already stays as it is."""
+    settings.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+    for folder, mode in ((settings.spool, 0o2770), (settings.outbox, 0o2750), (settings.run, 0o2770)):
+        folder.mkdir(mode=mode, exist_ok=True)
+    keys.create(settings.keys)
+    create_journal(settings.journal)
+
+
+def load_room(name: str, settings: Settings) -> Room:
+    """The room called `name`, not yet started. Only this room's code is imported."""
+    room: Room = importlib.import_module(f"edge.{name}.room").Room(settings)
+    return room
+
+
+def run_room(name: str, settings: Settings) -> None:
+    """Be one room until SIGTERM or SIGINT."""
+    stopping = threading.Event()
+    room = load_room(name, settings)
+    room.start()
+
+    def leave(*_: object) -> None:
+        stopping.set()
+        room.wake()
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    _notify("READY=1")
+    try:
+        room.run(stopping)
+    finally:
+        _notify("STOPPING=1")
+        room.stop()
+
+
+def announce(settings: Settings, room: str, **facts: int | str) -> Path:
+    """Write `run/<room>.json`: the room is up. `edge status`, the demo and tests read it."""
+    path = settings.run / f"{room}.json"
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"pid": os.getpid(), "started_at": time.time(), **facts}))
+    part.rename(path)
+    return path
+
+
+def announced(settings: Settings, room: str) -> dict[str, int | str | float] | None:
+    """What a living room announced, or None."""
+    try:
+        facts: dict[str, int | str | float] = json.loads((settings.run / f"{room}.json").read_text())
+        os.kill(int(facts["pid"]), 0)
+    except PermissionError:
+        return facts
+    except (OSError, ValueError, KeyError):
+        return None
+    return facts
+
+
+class Household:
+    """The three rooms as child processes; each is started again when it ends by itself."""
+
+    def __init__(self, settings: Settings, log: int | None = None) -> None:
+        self._settings = settings
+        self._log = log
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Start every room."""
+        for room in ROOMS:
+            (self._settings.run / f"{room}.json").unlink(missing_ok=True)
+            self._children[room] = self._spawn(room)
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Whether all rooms announced themselves within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            if all(announced(self._settings, room) for room in ROOMS):
+                return True
+            if self._stopping.wait(0.02):
+                break
+        return False
+
+    def watch(self) -> None:
+        """Restart what ends, until `leave` is called."""
+        while not self._stopping.wait(_RESTART_SECONDS):
+            for room, child in self._children.items():
+                if child.poll() is not None:
+                    self._children[room] = self._spawn(room)
+
+    def leave(self, *_: object) -> None:
+        """Make `watch` return (safe in a signal handler)."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Drain and end every room: receive first, so that nothing new comes in."""
+        self._stopping.set()
+        for room in ROOMS:
+            child = self._children.get(room)
+            if child is not None and child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def pid(self, room: str) -> int:
+        """The process id of `room`."""
+        return self._children[room].pid
+
+    def _spawn(self, room: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "edge", "serve", "--room", room, "--config", str(self._settings.file)]
+        environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+        return subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True)
+
+
+def serve(settings: Settings) -> int:
+    """`edge serve` without a room: all three, until SIGTERM or SIGINT."""
+    make_root(settings)
+    household = Household(settings)
+    signal.signal(signal.SIGTERM, household.leave)
+    signal.signal(signal.SIGINT, household.leave)
+    household.start()
+    try:
+        household.watch()
+    finally:
+        household.stop()
+    return 0
+
+
+def _notify(message: str) -> None:
+    """sd_notify(3) through a socket pair, so that a room needs no socket(2) of its own."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, other:
+        ours.sendto(message.encode(), "\0" + address[1:] if address[0] == "@" else address)
+
+
+__all__ = ["ROOMS", "Household", "Room", "announce", "announced", "load_room", "make_root", "run_room", "serve"]

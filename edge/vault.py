@@ -1,0 +1,356 @@
+"""The sealed spool. `receive` can seal and cannot open; `infer` opens and erases.
+
+A sealed object is one file, `spool/<object id>`, that describes itself, so a lost journal is rebuilt from it:
+
+    header   96 bytes    magic, object id, slot number, slot id, chunk size
+    chunks   AES-256-GCM, each up to CHUNK bytes + 16; nonce = chunk number; header and last flag authenticated
+    record   JSON of the Instance (UIDs, codes, alias: nothing that names a patient), authenticated
+    seal     16 bytes over header and record
+    footer   32 bytes    lengths, CRC of the record, magic
+
+A slot (`spool/slots`, 128 bytes each) holds one data key, wrapped to infer's public key: one key for each
+(association, study). Every object uses HMAC(data key, object id), so nonces never repeat. Overwriting a
+study's slots erases it (crypto-erase), whatever copies of the files exist.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edge.crypto import AESGCM, InvalidTag, random_bytes, unwrap, wrap
+from edge.errors import SealError
+from edge.files import write_all
+from edge.records import UID, Instance
+
+CHUNK = (1 << 20) - 4096
+TAG = 16
+SLOT_SIZE = 128
+
+_HEADER = struct.Struct("<8s16sQ16sI44x")
+_FOOTER = struct.Struct("<QII8s8x")
+_MAGIC = b"EDGESEA1"
+_END = b"EDGEEND1"
+_RECORD_NONCE = b"\xff" * 12
+_MAX_RECORD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StudyKey:
+    """The data key of one (association, study), as the association's thread holds it in memory."""
+
+    slot: int
+    slot_id: bytes
+    key: bytes
+
+
+class Slots:
+    """The slot file. One writer (receive) appends; infer reads and overwrites."""
+
+    def __init__(self, spool: Path) -> None:
+        self._descriptor = os.open(spool / "slots", os.O_RDWR | os.O_CREAT, 0o660)
+        self._lock = threading.Lock()
+        self._dirty = False
+
+    def add(self, public: bytes) -> StudyKey:
+        """A fresh data key in a new slot. It is durable after the next `flush`."""
+        slot_id, key = random_bytes(16), random_bytes(32)
+        wrapped = wrap(public, key, slot_id)
+        with self._lock:
+            slot = os.fstat(self._descriptor).st_size // SLOT_SIZE
+            record = (slot_id + wrapped).ljust(SLOT_SIZE, b"\0")
+            if os.pwrite(self._descriptor, record, slot * SLOT_SIZE) != SLOT_SIZE:
+                os.ftruncate(self._descriptor, slot * SLOT_SIZE)
+                raise OSError(28, "short write to the slot file")
+            self._dirty = True
+        return StudyKey(slot, slot_id, key)
+
+    def flush(self) -> None:
+        """Make added slots durable; free when nothing was added."""
+        with self._lock:
+            if self._dirty:
+                os.fdatasync(self._descriptor)
+                self._dirty = False
+
+    def key(self, slot: int, slot_id: bytes, private: bytes) -> bytes:
+        """The data key of `slot`. Raises SealError when it was erased."""
+        record = os.pread(self._descriptor, SLOT_SIZE, slot * SLOT_SIZE)
+        try:
+            if record[:16] != slot_id:
+                raise InvalidTag
+            return unwrap(private, record[16 : 16 + 80], slot_id)
+        except InvalidTag:
+            raise SealError(
+                "the key slot is erased or damaged",
+                which=f"slot {slot}",
+                hint="nothing can open the object any more; send it again",
+            ) from None
+
+    def erase(self, slots: Iterator[int] | list[int]) -> None:
+        """Overwrite `slots`: what they sealed can never be opened again."""
+        for slot in slots:
+            os.pwrite(self._descriptor, bytes(SLOT_SIZE), slot * SLOT_SIZE)
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Buffers:
+    """The memory one association needs to seal, however large its objects are; reused from object to object."""
+
+    def __init__(self) -> None:
+        self.plain = memoryview(bytearray(CHUNK))
+        self.sealed = memoryview(bytearray(CHUNK + TAG))
+
+
+class Sealer:
+    """The receive side: seals with the public key, forgets the data keys when the association ends."""
+
+    def __init__(self, spool: Path, public: bytes, tag_key: bytes) -> None:
+        self.spool = spool
+        self.slots = Slots(spool)
+        self._public = public
+        self._tag_key = tag_key
+
+    def study_key(self) -> StudyKey:
+        """A new data key; the caller keeps one for each study of its association."""
+        return self.slots.add(self._public)
+
+    def writer(
+        self, transfer_syntax_uid: UID, key_of: Callable[[memoryview], StudyKey], buffers: Buffers | None = None
+    ) -> ObjectWriter:
+        """Start an object. `key_of(head)` is called once, with up to CHUNK first bytes of the data set.
+
+        What `key_of` raises comes out of `advance` or `finish`; the caller then calls `abort`.
+        """
+        tag = hmac.new(self._tag_key, transfer_syntax_uid.encode(), "sha256")
+        return ObjectWriter(self.spool, key_of, tag, buffers or Buffers())
+
+
+class ObjectWriter:
+    """Streams one data set into a sealed file with constant memory: fill `free()`, then `advance(n)`.
+
+    `finish` leaves a named, flushed file; `abort` leaves nothing. Not thread-safe.
+    """
+
+    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: hmac.HMAC, buffers: Buffers) -> None:
+        self._spool = spool
+        self._key_of = key_of
+        self._tag = tag
+        self._plain = buffers.plain
+        self._sealed = buffers.sealed
+        self._fill = 0
+        self._index = 0
+        self._size = 0
+        self._descriptor = -1
+        self.object_id = random_bytes(16).hex()
+        self.key: StudyKey | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return self._size
+
+    def free(self) -> memoryview:
+        """Where the next bytes go; never empty."""
+        return self._plain[self._fill :]
+
+    def advance(self, count: int) -> None:
+        """`count` bytes were put into `free()`."""
+        self._fill += count
+        self._size += count
+        if self._fill == CHUNK:
+            self._seal_chunk(last=False)
+
+    def finish(self, make_record: Callable[[str, str, int, int], Instance]) -> Instance:
+        """Seal the rest, write the record that `make_record(object_id, tag, size, slot)` gives, name and flush.
+
+        The folder and the slot file are flushed by the caller's group commit, not here.
+        """
+        self._seal_chunk(last=True)
+        assert self.key is not None
+        instance = make_record(self.object_id, self._tag.hexdigest(), self._size, self.key.slot)
+        record = msgspec.json.encode(instance)
+        seal = self._cipher.encrypt(_RECORD_NONCE, b"", self._header + record)
+        footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END)
+        write_all(self._descriptor, record + seal + footer)
+        os.rename(self._part, self._spool / self.object_id)
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        return instance
+
+    def abort(self) -> None:
+        """Drop the object; nothing of it stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._part.unlink(missing_ok=True)
+            (self._spool / self.object_id).unlink(missing_ok=True)
+
+    def _seal_chunk(self, *, last: bool) -> None:
+        if self._descriptor < 0:
+            self._open()
+        plain = self._plain[: self._fill]
+        self._tag.update(plain)
+        out = self._sealed[: self._fill + TAG]
+        aad = self._header + (b"\1" if last else b"\0")
+        self._cipher.encrypt_into(self._index.to_bytes(12, "big"), plain, aad, out)
+        write_all(self._descriptor, out)
+        self._index += 1
+        self._fill = 0
+
+    def _open(self) -> None:
+        self.key = self._key_of(self._plain[: self._fill])
+        self._cipher = AESGCM(_object_key(self.key.key, self.object_id))
+        self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
+        self._part = self._spool / f"{self.object_id}.part"
+        self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
+        write_all(self._descriptor, self._header)
+
+
+class Opener:
+    """The infer side: opens with the private key, erases by overwriting slots."""
+
+    def __init__(self, spool: Path, private: bytes) -> None:
+        self.slots = Slots(spool)
+        self._spool = spool
+        self._private = private
+
+    def size(self, object_id: str) -> int:
+        """Length of the data set in bytes."""
+        with self._file(object_id) as file:
+            return _footer(file, object_id)[0]
+
+    def head(self, object_id: str) -> bytes:
+        """The first chunk of the data set (up to CHUNK bytes)."""
+        with self._file(object_id) as file:
+            size, _ = _footer(file, object_id)
+            header, cipher = self._unlock(file, object_id)
+            return self._chunk(file, cipher, header, 0, size, object_id)
+
+    def read_into(self, object_id: str, target: memoryview) -> int:
+        """The whole data set into `target`; returns its length.
+
+        Raises
+        ------
+        SealError
+            If the object is missing, erased, truncated or changed. Then `target` holds nothing to be used.
+        """
+        with self._file(object_id) as file:
+            size, record = _footer(file, object_id)
+            header, cipher = self._unlock(file, object_id)
+            self._check_record(cipher, header, record, file, object_id)
+            position = 0
+            for index in range(size // CHUNK + 1):
+                plain = self._chunk(file, cipher, header, index, size, object_id)
+                target[position : position + len(plain)] = plain
+                position += len(plain)
+            return position
+
+    def read(self, object_id: str) -> bytearray:
+        """The whole data set."""
+        data = bytearray(self.size(object_id))
+        self.read_into(object_id, memoryview(data))
+        return data
+
+    def _file(self, object_id: str) -> _File:
+        return _File(self._spool / object_id, object_id)
+
+    def _unlock(self, file: _File, object_id: str) -> tuple[bytes, AESGCM]:
+        header = os.pread(file.descriptor, _HEADER.size, 0)
+        magic, identifier, slot, slot_id, chunk = _HEADER.unpack(header)
+        if magic != _MAGIC or identifier.hex() != object_id or chunk != CHUNK:
+            raise _damaged(object_id)
+        return header, AESGCM(_object_key(self.slots.key(slot, slot_id, self._private), object_id))
+
+    @staticmethod
+    def _chunk(file: _File, cipher: AESGCM, header: bytes, index: int, size: int, object_id: str) -> bytes:
+        length = min(CHUNK, size - index * CHUNK)
+        # a data set that ends on a chunk boundary has an empty last chunk, so the last flag is never missing
+        last = index == size // CHUNK
+        sealed = os.pread(file.descriptor, length + TAG, _HEADER.size + index * (CHUNK + TAG))
+        try:
+            aad = header + (b"\1" if last else b"\0")
+            return cipher.decrypt(index.to_bytes(12, "big"), sealed, aad)
+        except (InvalidTag, ValueError):
+            raise _damaged(object_id) from None
+
+    @staticmethod
+    def _check_record(cipher: AESGCM, header: bytes, record: bytes, file: _File, object_id: str) -> None:
+        end = os.fstat(file.descriptor).st_size - _FOOTER.size
+        seal = os.pread(file.descriptor, TAG, end - TAG)
+        try:
+            cipher.decrypt(_RECORD_NONCE, seal, header + record)
+        except InvalidTag:
+            raise _damaged(object_id) from None
+
+
+def scan(spool: Path) -> Iterator[Instance]:
+    """Every whole sealed object's own record, without opening anything: how a lost journal is rebuilt."""
+    for entry in os.scandir(spool):
+        if len(entry.name) == 32 and entry.is_file(follow_symlinks=False):
+            try:
+                with _File(Path(entry.path), entry.name) as file:
+                    _, record = _footer(file, entry.name)
+                yield msgspec.json.decode(record, type=Instance)
+            except (SealError, msgspec.MsgspecError):
+                continue
+
+
+def sweep(spool: Path) -> int:
+    """Remove what a crash left half-written; returns how many files."""
+    parts = [Path(entry.path) for entry in os.scandir(spool) if entry.name.endswith(".part")]
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return len(parts)
+
+
+class _File:
+    """A sealed file opened for reading."""
+
+    def __init__(self, path: Path, object_id: str) -> None:
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise SealError(
+                f"the sealed object cannot be read ({error.strerror})",
+                which=object_id,
+                hint="run `edge doctor`; send the study again",
+            ) from None
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+def _footer(file: _File, object_id: str) -> tuple[int, bytes]:
+    end = os.fstat(file.descriptor).st_size
+    if end < _HEADER.size + TAG + _FOOTER.size:
+        raise _damaged(object_id)
+    size, length, crc, magic = _FOOTER.unpack(os.pread(file.descriptor, _FOOTER.size, end - _FOOTER.size))
+    if magic != _END or length > _MAX_RECORD:
+        raise _damaged(object_id)
+    record = os.pread(file.descriptor, length, end - _FOOTER.size - TAG - length)
+    if zlib.crc32(record) != crc:
+        raise _damaged(object_id)
+    return size, record
+
+
+def _object_key(study_key: bytes, object_id: str) -> bytes:
+    return hmac.digest(study_key, b"edge-object-1" + bytes.fromhex(object_id), "sha256")
+
+
+def _damaged(object_id: str) -> SealError:
+    return SealError("the sealed object is damaged", which=object_id, hint="send the study again")
