@@ -70,12 +70,16 @@ def _table(lines: list[str], name: str, table: _Plain) -> None:
 
 
 def _is_table(value: object) -> bool:
-    """Small flat tables (a code, a rule) read best on one line; the others get a heading."""
-    return isinstance(value, Mapping) and (len(value) > 3 or any(isinstance(v, Mapping | list) for v in value.values()))
+    """Small flat tables (a code, a rule, a member) read best on one line; the others get a heading."""
+    return isinstance(value, Mapping) and (len(value) > 4 or any(_holds_tables(v) for v in value.values()))
+
+
+def _holds_tables(value: object) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value))
 
 
 def _is_table_list(value: object) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(_is_table(entry) for entry in value)
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
 
 
 def _key(key: str) -> str:
