@@ -13,6 +13,7 @@
     ├── RuntimeFailure      E-RUNTIME    a model cannot be loaded or run here
     ├── GateHit             E-GATE       the egress gate found something that must not leave
     ├── DeliveryError       E-DELIVERY   a result cannot be delivered
+    │   └── PeerFailure     E-DELIVERY   the other side of an association did not do its part
     └── EnvironmentFailure  E-SYSTEM     something on this machine is missing or refuses
 
 No message ever carries a value of a received attribute: UIDs, codes, keywords and configured aliases only.
@@ -112,15 +113,32 @@ class RuntimeFailure(EdgeError):
 
 
 class GateHit(EdgeError):
-    """The egress gate found a value that is not provably ours; the object is HELD."""
+    """The egress gate found a value that is not provably ours; the object is HELD.
+
+    `reason` is what the journal keeps: `not-ours:TextValue`, `identity-in-uid:StudyInstanceUID`, ...
+    """
 
     code = "E-GATE"
+
+    def __init__(self, what: str, *, which: str = "", hint: str, reason: str = "not-ours") -> None:
+        super().__init__(what, which=which, hint=hint)
+        self.reason = reason
 
 
 class DeliveryError(EdgeError):
     """A result cannot be delivered."""
 
     code = "E-DELIVERY"
+
+
+class PeerFailure(DeliveryError):
+    """The other side of an association did not do its part; `reason` is the journal's code for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "the association with the peer failed", which=reason, hint="look at the peer, its address and its AE titles"
+        )
+        self.reason = reason
 
 
 class EnvironmentFailure(EdgeError):
