@@ -1,0 +1,65 @@
+"""One file per command. A command module has four names, and nothing else is asked of it:
+
+    NAME: str                      the word after `edge`
+    HELP: str                      what it does: the first thing that `edge NAME --help` says
+    add_arguments(parser) -> None  its own arguments; `--config` and `--json` are there already
+    run(args) -> int               the exit code: 0 fine, 1 a problem was found
+
+A module imports at its top only what `add_arguments` needs. `TABLE` is what `edge --help` shows; a module is
+imported when its command is used, so a missing optional dependency hurts that command alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, cast
+
+from edge.config import Settings, find, load
+
+TABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "demo": "the whole appliance on loopback: push an image, read its report",
+        "init": "make a new box: folders, keys, journal",
+        "serve": "run the rooms (all three, or one)",
+        "status": "what the box is doing now",
+        "doctor": "check everything that can be wrong, and say what to do",
+        "config": "show or check edge.toml",
+        "jobs": "list, show, retry or discard jobs",
+        "deliveries": "list, release, resend or discard deliveries",
+        "route": "which routes and packages a file meets, and why not",
+        "report": "read a structured report as text",
+        "models": "import, check and try model packages",
+        "bench": "measure this machine against named peers",
+    }
+)
+
+
+class Command(Protocol):
+    """See the module's docstring."""
+
+    NAME: str
+    HELP: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None: ...
+
+    def run(self, args: Namespace) -> int: ...
+
+
+def load_command(name: str) -> Command:
+    """The module of the command `name`."""
+    return cast(Command, importlib.import_module(f"edge.commands.{name}"))
+
+
+def settings_of(args: Namespace) -> Settings:
+    """The settings that `--config`, $EDGE_CONFIG or the usual places name."""
+    return load(find(args.config))
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of a command."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
