@@ -1,0 +1,203 @@
+"""The sending side of an association: open, store, echo, release. One blocking socket, no thread, no polling.
+
+Comes in: an address and the presentation contexts to propose. Goes out: data sets, byte for byte as they were given,
+and the peer's status for each. Every wait has a deadline; whatever goes wrong with the peer is a `PeerFailure`
+whose reason is one of `unreachable`, `tls`, `silent`, `aborted`, `released`, `protocol`, `rejected-RESULT-REASON`
+(PS3.8 9.3.4) and `context-refused-RESULT` (PS3.8 9.3.3.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+
+from edge import dimse
+from edge.dimse import Context, Message, Stream, failure
+
+VERIFICATION = "1.2.840.10008.1.1"
+IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+
+_C_STORE_RQ, _C_ECHO_RQ = 0x0001, 0x0030
+_RESPONSE = 0x8000
+_PRIORITY_MEDIUM = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call, as what, and how long to wait (seconds).
+
+    `connect` bounds the TCP and TLS handshakes, `associate` the negotiation, `answer` each response.
+    """
+
+    host: str
+    port: int
+    called: str
+    calling: str
+    tls: ssl.SSLContext | None = None
+    connect: float = 10.0
+    associate: float = 30.0
+    answer: float = 60.0
+
+
+class Scu:
+    """An open association with `peer`.
+
+    Parameters
+    ----------
+    peer : Peer
+        Whom to call.
+    proposals : iterable of (str, str)
+        Abstract syntax and transfer syntax; each pair becomes a presentation context of its own (128 at most).
+
+    Raises
+    ------
+    PeerFailure
+        If there is no association afterwards.
+    """
+
+    def __init__(self, peer: Peer, proposals: Iterable[tuple[str, str]]) -> None:
+        self._peer = peer
+        self._message_id = 0
+        self._contexts = [Context(2 * at + 1, *pair) for at, pair in enumerate(dict.fromkeys(proposals))]
+        self._socket = _connect(peer)
+        self._stream = Stream(self._socket)
+        try:
+            self._results, self._longest = self._negotiate()
+        except BaseException:
+            self.abort()
+            raise
+
+    def refused(self, abstract_syntax: str, transfer_syntax: str) -> str:
+        """Why this pair cannot be sent here (`context-refused-RESULT`), or an empty string when it can."""
+        return self._look_up(abstract_syntax, transfer_syntax)[1]
+
+    def store(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str, data_set: bytes) -> int:
+        """C-STORE (PS3.7 9.1.1): send `data_set` as it is; returns the status.
+
+        Raises
+        ------
+        PeerFailure
+            If there is no answer, or none of the contexts takes the object; the association is then over,
+            unless the reason is `context-refused-...`.
+        """
+        context, why = self._look_up(sop_class_uid, transfer_syntax)
+        if why:
+            raise failure(why)
+        request = {
+            0x0002: dimse.uid_value(sop_class_uid),
+            0x0700: dimse.short(_PRIORITY_MEDIUM),
+            0x1000: dimse.uid_value(sop_instance_uid),
+        }
+        return self._ask(context, _C_STORE_RQ, request, data_set)
+
+    def echo(self) -> int:
+        """C-ECHO (PS3.7 9.1.5); returns the status. Raises PeerFailure."""
+        context, why = self._look_up(VERIFICATION, IMPLICIT_VR_LITTLE_ENDIAN)
+        if why:
+            raise failure(why)
+        return self._ask(context, _C_ECHO_RQ, {0x0002: dimse.uid_value(VERIFICATION)}, b"")
+
+    def release(self) -> None:
+        """End the association in order; a peer that does not answer is left."""
+        with contextlib.suppress(Exception):
+            self._stream.write(dimse.pdu(dimse.RELEASE_RQ, bytes(4)), 1.0)
+            self._stream.read(1.0)
+        self._stream.close()
+
+    def abort(self) -> None:
+        """End the association at once (A-ABORT by the service user)."""
+        with contextlib.suppress(Exception):
+            self._stream.write(dimse.pdu(dimse.ABORT, bytes(4)), 1.0)
+        self._stream.close()
+
+    def cut(self) -> None:
+        """Make a wait in another thread end now: it fails with `aborted`."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Scu:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.release()
+        else:
+            self.abort()
+
+    def _negotiate(self) -> tuple[dict[int, tuple[int, str]], int]:
+        peer = self._peer
+        request = dimse.associate(dimse.ASSOCIATE_RQ, peer.called, peer.calling, self._contexts)
+        self._stream.write(request, peer.associate)
+        kind, body = self._stream.read(peer.associate)
+        if kind == dimse.ASSOCIATE_RJ and len(body) == 4:
+            raise failure(f"rejected-{body[1]}-{body[3]}")
+        if kind != dimse.ASSOCIATE_AC:
+            raise failure("aborted" if kind == dimse.ABORT else "protocol")
+        return dimse.answered_contexts(body)
+
+    def _look_up(self, abstract_syntax: str, transfer_syntax: str) -> tuple[int, str]:
+        """The id of the accepted context for a pair, or why there is none."""
+        why = "context-refused-3"
+        for context in self._contexts:
+            if (context.abstract_syntax, context.transfer_syntax) == (abstract_syntax, transfer_syntax):
+                result, accepted = self._results.get(context.id, (3, ""))
+                if result == 0 and accepted == transfer_syntax:
+                    return context.id, ""
+                why = f"context-refused-{result or 4}"
+        return 0, why
+
+    def _ask(self, context: int, field: int, request: dict[int, bytes], data: bytes) -> int:
+        try:
+            return self._exchange(context, field, request, data)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _exchange(self, context: int, field: int, request: dict[int, bytes], data: bytes) -> int:
+        self._message_id = self._message_id % 65535 + 1
+        command = dimse.command(
+            request
+            | {
+                0x0100: dimse.short(field),
+                0x0110: dimse.short(self._message_id),
+                0x0800: dimse.short(1 if data else dimse.NO_DATA_SET),
+            }
+        )
+        for piece in dimse.joined(dimse.fragments(context, command, data, self._longest)):
+            self._stream.write(piece, self._peer.answer)
+        response = self._response()
+        if dimse.number(response, 0x0100) != field | _RESPONSE or dimse.number(response, 0x0120) != self._message_id:
+            raise failure("protocol")
+        return dimse.number(response, 0x0900)
+
+    def _response(self) -> dict[int, bytes]:
+        message = Message()
+        while True:
+            kind, body = self._stream.read(self._peer.answer)
+            if kind == dimse.RELEASE_RQ:
+                self._stream.write(dimse.pdu(dimse.RELEASE_RP, bytes(4)), 1.0)
+                raise failure("released")
+            if kind != dimse.DATA_TF:
+                raise failure("aborted" if kind == dimse.ABORT else "protocol")
+            if message.add(body):
+                return message.command
+
+
+def _connect(peer: Peer) -> socket.socket:
+    """A connected socket that sends at once what it is given. Raises PeerFailure `unreachable` or `tls`."""
+    try:
+        connection = socket.create_connection((peer.host, peer.port), timeout=peer.connect)
+    except OSError:
+        raise failure("unreachable") from None
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if peer.tls is None:
+        return connection
+    try:
+        return peer.tls.wrap_socket(connection, server_hostname=peer.host)
+    except OSError:
+        connection.close()
+        raise failure("tls") from None
