@@ -1,0 +1,131 @@
+"""What people ask the journal: how much waits, what was held, one list of jobs, one of deliveries. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.journal.database import DatabaseError, Value
+from edge.journal.journal import Journal
+from edge.journal.work import PRIORITIES
+
+_THINGS = {
+    "instance": ("STORED", "ROUTED", "UNROUTED", "QUARANTINED", "ERASED"),
+    "unit": ("OPEN", "READY"),
+    "job": ("READY", "RUNNING", "DONE", "QUARANTINED", "DISCARDED"),
+    "delivery": ("PENDING", "SENT", "HELD", "FAILED", "SUPERSEDED", "DISCARDED"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as `edge jobs list` shows it; times in seconds since the epoch, `ended_at` None while it is open."""
+
+    id: int
+    state: str
+    reason: str
+    scope: str
+    unit: str
+    revision: int
+    package: str
+    outcome: str
+    route: str
+    priority: str
+    attempts: int
+    study_instance_uid: str
+    report: str
+    ready_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A delivery as `edge deliveries list` shows it; `not_before` is when a PENDING one is tried again."""
+
+    id: int
+    state: str
+    reason: str
+    destination: str
+    sop_instance_uid: str
+    job: int
+    package: str
+    outcome: str
+    priority: str
+    attempts: int
+    not_before: float
+    created_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One line of the audit trail."""
+
+    at: float
+    thing: str
+    name: str
+    old: str
+    new: str
+    reason: str
+
+
+def counts(journal: Journal) -> dict[str, dict[str, int]]:
+    """How many instances, units, jobs and deliveries are in each state; states with none are there, with 0."""
+    counted = {}
+    for thing, states in _THINGS.items():
+        rows = journal.database.rows(f"SELECT state, count(*) AS n FROM {thing} GROUP BY state")
+        found = {row["state"]: int(row["n"]) for row in rows}
+        counted[thing] = {state: found.get(state, 0) for state in states}
+    return counted
+
+
+def open_associations(journal: Journal) -> int:
+    """Associations that brought something and have not ended."""
+    row = journal.database.row("SELECT count(*) AS n FROM association WHERE closed_at IS NULL")
+    return int(row["n"]) if row else 0
+
+
+def jobs(journal: Journal, state: str = "", limit: int = 100) -> list[JobView]:
+    """The newest jobs first, only those in `state` if one is given."""
+    where, values = _filter("job", state, limit)
+    rows = journal.database.rows(
+        "SELECT job.id, job.state, job.reason, unit.scope, unit.uid AS unit, job.revision, unit.package, job.outcome, "
+        "job.route, job.priority, job.attempts, unit.study_instance_uid, job.report, job.ready_at, job.ended_at "
+        f"FROM job JOIN unit ON unit.id = job.unit {where} ORDER BY job.id DESC LIMIT ?",
+        values,
+    )
+    return [JobView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])}) for row in rows]
+
+
+def deliveries(journal: Journal, state: str = "", limit: int = 100) -> list[DeliveryView]:
+    """The newest deliveries first, only those in `state` if one is given."""
+    where, values = _filter("delivery", state, limit)
+    rows = journal.database.rows(
+        "SELECT delivery.id, delivery.state, delivery.reason, delivery.destination, delivery.sop_instance_uid, "
+        "delivery.job, unit.package, job.outcome, delivery.priority, delivery.attempts, delivery.not_before, "
+        "delivery.created_at, delivery.ended_at "
+        "FROM delivery JOIN job ON job.id = delivery.job JOIN unit ON unit.id = job.unit "
+        f"{where} ORDER BY delivery.id DESC LIMIT ?",
+        values,
+    )
+    return [DeliveryView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])}) for row in rows]
+
+
+def events(journal: Journal, limit: int = 20) -> list[EventView]:
+    """The newest lines of the audit trail first."""
+    rows = journal.database.rows(
+        "SELECT at, thing, name, old, new, reason FROM event ORDER BY id DESC LIMIT ?", (limit,)
+    )
+    return [EventView(**dict(row)) for row in rows]
+
+
+def damage(journal: Journal) -> str:
+    """What SQLite finds wrong with the file (PRAGMA quick_check); empty when it is sound."""
+    try:
+        row = journal.database.row("PRAGMA quick_check(1)")
+    except DatabaseError as error:
+        return type(error).__name__
+    return "" if row is not None and row[0] == "ok" else "quick_check failed"
+
+
+def _filter(table: str, state: str, limit: int) -> tuple[str, list[Value]]:
+    return (f"WHERE {table}.state = ?", [state, limit]) if state else ("", [limit])
