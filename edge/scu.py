@@ -44,7 +44,7 @@ class Peer:
 
 
 class Scu:
-    """An open association with `peer`.
+    """An association with `peer`; `with Scu(...)` opens and releases it.
 
     Parameters
     ----------
@@ -52,20 +52,21 @@ class Scu:
         Whom to call.
     proposals : iterable of (str, str)
         Abstract syntax and transfer syntax; each pair becomes a presentation context of its own (128 at most).
-
-    Raises
-    ------
-    PeerFailure
-        If there is no association afterwards.
     """
 
     def __init__(self, peer: Peer, proposals: Iterable[tuple[str, str]]) -> None:
         self._peer = peer
         self._message_id = 0
         self._contexts = [Context(2 * at + 1, *pair) for at, pair in enumerate(dict.fromkeys(proposals))]
-        self._socket = _connect(peer)
+        self._results: dict[int, tuple[int, str]] = {}
+        self._longest = 0
+        self._socket = socket.socket(socket.AF_INET6 if ":" in peer.host else socket.AF_INET)
         self._stream = Stream(self._socket)
+
+    def open(self) -> None:
+        """Connect and negotiate. Raises PeerFailure if there is no association afterwards."""
         try:
+            self._connect()
             self._results, self._longest = self._negotiate()
         except BaseException:
             self.abort()
@@ -115,11 +116,12 @@ class Scu:
         self._stream.close()
 
     def cut(self) -> None:
-        """Make a wait in another thread end now: it fails with `aborted`."""
+        """Make a wait in another thread end now: it fails."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Scu:
+        self.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -127,6 +129,23 @@ class Scu:
             self.release()
         else:
             self.abort()
+
+    def _connect(self) -> None:
+        """Connect; small messages then leave at once. Raises PeerFailure `unreachable` or `tls`."""
+        peer = self._peer
+        try:
+            self._socket.settimeout(peer.connect)
+            self._socket.connect((peer.host, peer.port))
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            raise failure("unreachable") from None
+        if peer.tls is None:
+            return
+        try:
+            self._socket = peer.tls.wrap_socket(self._socket, server_hostname=peer.host)
+            self._stream = Stream(self._socket)
+        except OSError:
+            raise failure("tls") from None
 
     def _negotiate(self) -> tuple[dict[int, tuple[int, str]], int]:
         peer = self._peer
@@ -185,19 +204,3 @@ class Scu:
                 raise failure("aborted" if kind == dimse.ABORT else "protocol")
             if message.add(body):
                 return message.command
-
-
-def _connect(peer: Peer) -> socket.socket:
-    """A connected socket that sends at once what it is given. Raises PeerFailure `unreachable` or `tls`."""
-    try:
-        connection = socket.create_connection((peer.host, peer.port), timeout=peer.connect)
-    except OSError:
-        raise failure("unreachable") from None
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if peer.tls is None:
-        return connection
-    try:
-        return peer.tls.wrap_socket(connection, server_hostname=peer.host)
-    except OSError:
-        connection.close()
-        raise failure("tls") from None

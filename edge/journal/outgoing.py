@@ -39,6 +39,15 @@ def postponed(journal: Journal, item: Delivery, not_before: float, reason: str) 
         journal.note("delivery", item.id, "PENDING", "PENDING", reason)
 
 
+def hurry(journal: Journal, destination: str) -> None:
+    """The destination answers again: what waited only for that (`peer-...`) is due now."""
+    journal.database.execute(
+        "UPDATE delivery SET not_before = 0 "
+        "WHERE state = 'PENDING' AND destination = ? AND not_before > 0 AND reason LIKE 'peer-%'",
+        (destination,),
+    )
+
+
 def requeue(journal: Journal, delivery_id: int, old: DeliveryState, reason: str) -> None:
     """A person releases a HELD, repeats a FAILED or resends a SENT delivery."""
     with journal.transaction():
@@ -46,6 +55,27 @@ def requeue(journal: Journal, delivery_id: int, old: DeliveryState, reason: str)
         journal.database.execute(
             "UPDATE delivery SET attempts = 0, not_before = 0, ended_at = NULL WHERE id = ?", (delivery_id,)
         )
+
+
+def discard(journal: Journal, delivery_id: int, old: DeliveryState) -> None:
+    """A person decides that a PENDING, HELD or FAILED delivery is not wanted any more."""
+    with journal.transaction():
+        journal.move("delivery", delivery_id, old, "DISCARDED", "person")
+        journal.database.execute("UPDATE delivery SET ended_at = ? WHERE id = ?", (journal.clock(), delivery_id))
+
+
+def find(journal: Journal, delivery_id: int) -> Delivery | None:
+    """One delivery, or None."""
+    row = journal.database.row("SELECT * FROM delivery WHERE id = ?", (delivery_id,))
+    return delivery(row) if row else None
+
+
+def listing(journal: Journal, state: str = "", destination: str = "", limit: int = 1000) -> list[Row]:
+    """Delivery rows, newest first; an empty `state` or `destination` means any."""
+    return journal.database.rows(
+        "SELECT * FROM delivery WHERE (? = '' OR state = ?) AND (? = '' OR destination = ?) ORDER BY id DESC LIMIT ?",
+        (state, state, destination, destination, limit),
+    )
 
 
 def delivery(row: Row) -> Delivery:

@@ -1,0 +1,8 @@
+"""What infer signs and deliver verifies about a result: which object, for whom, which bytes."""
+
+from __future__ import annotations
+
+
+def result_statement(sop_instance_uid: str, destination: str, sha256: str) -> bytes:
+    """The signed statement: `sha256` is the lower case hexadecimal digest of the file in the outbox."""
+    return f"edge-result-1\n{sop_instance_uid}\n{destination}\n{sha256}".encode("ascii")
