@@ -1,13 +1,13 @@
 """What an ONNX graph may hold: the only importer of onnx.
 
 In: the bytes of a graph, and the manifest. Out: what the graph declares, or a `PackageError` that names the fault.
-Invariant: a graph that passes reaches no file, no custom operator and no unbounded loop, and has exactly the
+Invariant: a graph that passes reaches no file, no custom operator and no loop without a fixed bound, and has exactly the
 tensors, shapes and opset that the manifest states. Nothing is run here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -18,7 +18,7 @@ from edge.packages.manifest import Manifest
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _MIN_IR, _MAX_IR = 3, 13
 _MIN_OPSET, _MAX_OPSET = 7, 24
-_UNBOUNDED = ("Loop", "Scan", "If", "SequenceMap")
+_MAX_TRIPS = 10_000
 _MAX_GRAPH = 2 << 30
 _MAX_NODES = 100_000
 _MAX_DECLARED = 4 << 30
@@ -97,6 +97,23 @@ def check(data: bytes, manifest: Manifest) -> Graph:
     return graph
 
 
+def with_shapes(data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The graph with these inputs and outputs declared with these sizes, so that no open size is left.
+
+    Exporters leave the batch open; a package runs one unit at a time and says so.
+    """
+    model = _parse(data)
+    for value in (*model.graph.input, *model.graph.output):
+        shape = shapes.get(value.name)
+        if shape is None:
+            continue
+        value.type.tensor_type.ClearField("shape")
+        for size in shape:
+            value.type.tensor_type.shape.dim.add().dim_value = size
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def _check_outputs(graph: Graph, manifest: Manifest) -> None:
     found = {tensor.name: tensor for tensor in graph.outputs}
     if {output.tensor for output in manifest.outputs} != found.keys():
@@ -154,8 +171,8 @@ def _check_content(model: onnx.ModelProto) -> int:
         count += 1
         if count > _MAX_NODES:
             raise _refusal(f"the graph has more than {_MAX_NODES} nodes")
-        if node.op_type in _UNBOUNDED:
-            raise _refusal(f"the graph uses {node.op_type}: how long it runs cannot be known beforehand")
+        if node.op_type == "Loop" and not _is_bounded(node, model):
+            raise _refusal(f"the graph has a loop without a fixed bound of at most {_MAX_TRIPS} rounds")
     if model.functions or model.training_info:
         raise _refusal("the graph holds local functions or training information")
     total = 0
@@ -166,6 +183,20 @@ def _check_content(model: onnx.ModelProto) -> int:
         if total > _MAX_DECLARED:
             raise _refusal("the graph declares more than 4 GiB of constants")
     return total
+
+
+def _is_bounded(loop: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+    """Is the trip count a constant of the graph? (Scan and If end by themselves: fixed sizes, one branch.)"""
+    name = loop.input[0] if loop.input else ""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in _nodes(model.graph):
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+    tensor = constants.get(name)
+    if tensor is None or tensor.data_type != onnx.TensorProto.INT64 or _declared_bytes(tensor) != 8:
+        return False
+    values = list(tensor.int64_data) or [int.from_bytes(tensor.raw_data, "little", signed=True)]
+    return len(values) == 1 and 0 <= values[0] <= _MAX_TRIPS
 
 
 def _declared_bytes(tensor: onnx.TensorProto) -> int:

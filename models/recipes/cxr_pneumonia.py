@@ -36,7 +36,7 @@ EVALUATIONS = ("direct", "product")
 
 _AGE_YEARS = {"min": 1.0, "max": 17.99}
 _DX_CR = ["1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1"]
-_FRONTAL_CODES = ["399348003", "399273005", "R-10206", "R-10214"]  # AP and PA, SNOMED CT and its older identifiers
+_FRONTAL_CODES = ["399348003", "272479007", "399033003", "R-10206", "R-10214", "R-40888", "R-10202"]  # AP, PA, frontal: SCT, SRT
 
 APPLICABILITY: dict[str, dict[str, object]] = {
     "SOPClassUID": {"absent": "refuse", "any_of": _DX_CR},

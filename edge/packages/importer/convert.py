@@ -108,7 +108,7 @@ def _convert(call: Any, signature: dict[str, tuple[list[int], str]], path: Path)
     probe = call(*[tf.zeros(shape, dtype) for shape, dtype in signature.values()])
     names = ["output"] if len(probe) == 1 else [f"output_{n}" for n in range(len(probe))]
 
-    @tf.function(input_signature=specs)  # type: ignore[misc]
+    @tf.function(input_signature=specs, autograph=False)  # type: ignore[misc]
     def function(*tensors: Any) -> dict[str, Any]:
         return dict(zip(names, call(*tensors), strict=True))
 
