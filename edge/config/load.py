@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from edge.config.explain import explain, locate, nearest
 from edge.config.routes import MATCHABLE
 from edge.config.settings import Document, Settings
 from edge.errors import ConfigError
@@ -49,96 +49,17 @@ def load(path: Path) -> Settings:
             f"the file cannot be read ({error.strerror})", which=path.name, hint="check its mode"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"this is not TOML: {error}", which=path.name, hint="correct the line named") from None
+        raise ConfigError(f"this is not TOML: {error}", which=path.name, hint="correct the place named") from None
     try:
         document = msgspec.convert(raw, Document)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), raw, text) from None
+        raise explain(str(error), raw, text) from None
     problem = next(iter(_problems(document)), None)
     if problem:
         key, what, hint = problem
-        raise ConfigError(what, which=_where(key, text), hint=hint)
+        raise ConfigError(what, which=locate(key, text), hint=hint)
     fields = {name: getattr(document, name) for name in document.__struct_fields__}
     return Settings(file=path.resolve(), **fields)
-
-
-def _explain(message: str, raw: dict[str, Any], text: str) -> ConfigError:
-    """msgspec's message and path as our error: the key, its line, the nearest known key."""
-    what, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    unknown = re.search(r"unknown field `(.+)`", what)
-    if unknown:
-        key = unknown.group(1)
-        near = difflib.get_close_matches(key, _known_keys(path), 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"one of: {', '.join(_known_keys(path))}"
-        return ConfigError("unknown key", which=_where(f"{path}.{key}".lstrip("."), text), hint=hint)
-    missing = re.search(r"missing required field `(.+)`", what)
-    if missing:
-        return ConfigError(f"the key `{missing.group(1)}` is missing", which=_where(path, text), hint="add it")
-    return ConfigError(
-        what[0].lower() + what[1:], which=_where(path, text), hint="see the key in edge/config/README.md"
-    )
-
-
-def _known_keys(path: str) -> list[str]:
-    """The keys that the section at `path` knows."""
-    kind: Any = Document
-    for part in re.findall(r"[^.\[\]]+", path):
-        if not part.isdigit() and part != "...":
-            kind = _inner(kind, part)
-    return list(getattr(kind, "__struct_fields__", ()))
-
-
-def _inner(kind: Any, key: str) -> Any:
-    info = msgspec.inspect.type_info(kind)
-    if isinstance(info, msgspec.inspect.StructType):
-        for field in info.fields:
-            if field.encode_name == key:
-                return _struct_of(field.type)
-    return kind
-
-
-def _struct_of(info: Any) -> Any:
-    """The section type inside a container or an optional."""
-    for attribute in ("cls",):
-        if hasattr(info, attribute) and isinstance(info, msgspec.inspect.StructType):
-            return info.cls
-    for attribute in ("item_type", "value_type"):
-        if hasattr(info, attribute):
-            return _struct_of(getattr(info, attribute))
-    for each in getattr(info, "types", ()):
-        if isinstance(each, msgspec.inspect.StructType):
-            return each.cls
-    return None
-
-
-def _where(key: str, text: str) -> str:
-    """`KEY, line N`: the line is found by walking the headers, because tomllib does not keep it."""
-    number = _line(key, text)
-    return f"{key}, line {number}" if number else key
-
-
-def _line(key: str, text: str) -> int:
-    parts = [part for part in re.findall(r"[^.\[\]]+", key) if part != "..."]
-    names = [part for part in parts if not part.isdigit()]
-    index = next((int(part) for part in parts if part.isdigit()), 0)
-    section: list[str] = []
-    seen: dict[str, int] = {}
-    best = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
-        if header:
-            section = [part.strip('" ') for part in header.group(1).split(".")]
-            seen[".".join(section)] = seen.get(".".join(section), -1) + 1
-            if names == section and seen[".".join(section)] == index:
-                best = best or number
-            continue
-        word = re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line)
-        if word and [*section, word.group(1)] == names and seen.get(".".join(section), 0) == index:
-            return number
-        if word and section == names[:-1] and names[-1:] and names[-1] in line and not best:
-            best = number
-    return best
 
 
 def _problems(document: Document) -> Any:
@@ -168,19 +89,17 @@ def _route_problems(document: Document) -> Any:
     for index, route in enumerate(document.routes):
         for alias in route.deliver:
             if alias not in document.destinations:
-                near = difflib.get_close_matches(alias, document.destinations, 1)
                 yield (
                     f"routes[{index}].deliver",
                     f"there is no destination `{alias}`",
-                    f"did you mean `{near[0]}`?" if near else f"add [destinations.{alias}]",
+                    nearest(alias, list(document.destinations)) or f"add [destinations.{alias}]",
                 )
         for keyword in route.when:
             if keyword not in MATCHABLE:
-                near = difflib.get_close_matches(keyword, MATCHABLE, 1)
                 yield (
                     f"routes[{index}].when",
                     f"a route cannot look at `{keyword}`",
-                    f"did you mean `{near[0]}`?" if near else f"one of: {', '.join(MATCHABLE)}",
+                    nearest(keyword, MATCHABLE) or f"one of: {', '.join(MATCHABLE)}",
                 )
 
 

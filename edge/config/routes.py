@@ -22,7 +22,9 @@ class Route(Section, frozen=True, kw_only=True):
     """One route. An object that matches several makes a job for each package, and one for a package named twice."""
 
     name: Alias
-    package: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")]
+    package: Annotated[
+        str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{1,62}\Z", description="a package name: a-z, 0-9, dash")
+    ]
     when: dict[str, tuple[str, ...]] = {}
     deliver: tuple[Alias, ...] = ()
     send: tuple[Deliverable, ...] = ("succeeded", "partial", "failed")

@@ -1,0 +1,58 @@
+"""`edge config show|check`: what the box was told, and whether it can be done."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from edge.commands import print_json, settings_of
+from edge.config import find
+from edge.errors import ConfigError
+
+NAME = "config"
+HELP = "Show all settings with their defaults, or check edge.toml: every problem with its key, line and what to try."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("show", help="all settings, defaults included", description="All settings, defaults included.")
+    actions.add_parser("check", help="ok, or what is wrong", description="Check edge.toml, and all that it names.")
+
+
+def run(args: Namespace) -> int:
+    return _show(args) if args.action == "show" else _check(args)
+
+
+def _show(args: Namespace) -> int:
+    from edge.operate import configuration
+
+    settings = settings_of(args)
+    if args.json:
+        print_json(configuration.effective(settings))
+    else:
+        sys.stdout.write(configuration.as_toml(settings))
+    return 0
+
+
+def _check(args: Namespace) -> int:
+    file = find(args.config)
+    found = _problems(args)
+    if args.json:
+        rows = [{"key": each.which, "what": each.what, "try": each.hint} for each in found]
+        print_json({"ok": not found, "file": str(file), "problems": rows})
+    elif not found:
+        sys.stdout.write(f"ok: {file}\n")
+    for each in found:
+        sys.stderr.write(f"{each}\n")
+    return 1 if found else 0
+
+
+def _problems(args: Namespace) -> list[ConfigError]:
+    """The first mistake of grammar, or all that does not fit this box."""
+    from edge.operate import configuration
+    from edge.packages.registry import Registry
+
+    try:
+        return list(configuration.problems(settings_of(args), Registry()))
+    except ConfigError as error:
+        return [error]
