@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from edge.errors import BadObject
-from edge.report.reader import read_report
+from edge.report.reader import ReportView, read_report
 from edge.report.show import as_json, as_text
 
 NAME = "report"
@@ -23,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; with --json as one document."""
-    view = read_report(_bytes(args.file))
+    view = _view(args.file)
     sys.stdout.write(json.dumps(as_json(view), indent=2) + "\n" if args.json else as_text(view))
     return 0
 
 
-def _bytes(path: Path) -> bytes:
+def _view(path: Path) -> ReportView:
     try:
-        return path.read_bytes()
+        return read_report(path.read_bytes())
+    except BadObject as error:
+        raise BadObject(error.what, which=str(path), hint=error.hint) from None
     except OSError as error:
         raise BadObject(
             f"the file cannot be opened ({error.strerror})", which=str(path), hint="check its name"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from types import MappingProxyType
 
 from pydicom.dataelem import RawDataElement
 from pydicom.filereader import data_element_generator
@@ -28,9 +29,17 @@ from edge.report.identity import BoxIdentity
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _MOST_NESTED = 32
-_CODE_VALUES = (ATTRIBUTES["CodeValue"].tag, ATTRIBUTES["LongCodeValue"].tag)
-_SCHEME = ATTRIBUTES["CodingSchemeDesignator"].tag
-_MEANING = ATTRIBUTES["CodeMeaning"].tag
+_CODE_ATTRIBUTES = MappingProxyType(
+    {
+        (ATTRIBUTES[keyword].tag, ATTRIBUTES[keyword].vr): position
+        for keyword, position in (
+            ("CodeValue", 0),
+            ("LongCodeValue", 0),
+            ("CodingSchemeDesignator", 1),
+            ("CodeMeaning", 2),
+        )
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +138,14 @@ def _check_words(text: str, keyword: str, check: _Check) -> None:
 
 
 def _check_code(item: bytes, rule: Rule, check: _Check) -> None:
-    values = {int(element.tag): _text(element.value or b"", element.VR) for element in _elements(item)}
-    value = next((values.pop(tag) for tag in _CODE_VALUES if tag in values), None)
-    triple = (value or "", values.pop(_SCHEME, None) or "", values.pop(_MEANING, None) or "")
-    if values or triple not in check.ours.codes:
+    """A code is ours as a whole: value, scheme and meaning together."""
+    texts = []
+    for element in _elements(item):
+        if (element.tag, element.VR) not in _CODE_ATTRIBUTES:
+            raise _hit("not-allowed", _name(element), "an attribute is not on the allow-list of a code")
+        texts.append((_CODE_ATTRIBUTES[element.tag, element.VR], _text(element.value or b"", element.VR) or ""))
+    triple = tuple(text for _, text in sorted(texts))
+    if triple not in check.ours.codes:
         raise _refusal(" ".join(triple), rule.keyword, check)
 
 
@@ -148,19 +161,17 @@ def _check_received_uids(check: _Check) -> None:
 
 def _elements(data_set: bytes) -> Iterator[RawDataElement]:
     """The elements of one level as pydicom reads them; every byte must belong to one, in ascending order."""
-    stream = BytesIO(data_set)
-    last = -1
     try:
-        elements = list(data_element_generator(stream, is_implicit_VR=False, is_little_endian=True))
+        elements = list(data_element_generator(BytesIO(data_set), is_implicit_VR=False, is_little_endian=True))
     except Exception:  # noqa: BLE001 - whatever the parser stumbles over, the object is not what the emitter wrote
         raise _unreadable() from None
+    last, end = -1, 0
     for element in elements:
-        whole = isinstance(element, RawDataElement) and element.length == len(element.value or b"")
-        if not whole or element.tag <= last:
+        if not isinstance(element, RawDataElement) or element.tag <= last:
             raise _unreadable()
-        last = element.tag
+        last, end = element.tag, element.value_tell + element.length
         yield element
-    if stream.tell() != len(data_set):
+    if end != len(data_set):
         raise _unreadable()
 
 

@@ -6,6 +6,7 @@ that cannot be decoded gives the tokens of its raw bytes; nothing here raises.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -27,6 +28,7 @@ _SHORTEST_IN_UID = 5
 _LONGEST_SCANNED = 1 << 20
 _DELIMITERS = frozenset(b"\\^=")
 _WORD = re.compile(r"\w+")
+_GROUP = re.compile(r"[\\=]+")
 _PART = re.compile(r"[\\^=\r\n\0]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
 
@@ -64,6 +66,8 @@ def _collect_element(dataset: Dataset, tag: BaseTag, encodings: list[str], token
     element = dataset.get_item(tag)
     vr = element.VR or _implied_vr(tag)
     if vr == "SQ":
+        if isinstance(element.value, bytes):
+            _add_bytes(element.value, tokens)  # a broken sequence may parse into less than it holds
         for item in dataset[tag].value:
             _collect(item, encodings, tokens)
     elif vr in _TEXT_VRS:
@@ -103,7 +107,7 @@ def _as_text(value: object) -> str:
 
 def _tokens(text: str) -> Iterator[str]:
     folded = text.upper()
-    for part in (folded, *_PART.split(folded), *_WORD.findall(folded)):
+    for part in (folded, *_GROUP.split(folded), *_PART.split(folded), *_WORD.findall(folded)):
         stripped = part.strip(" \0\r\n^=\\")
         if len(stripped.encode("utf-8", "replace")) >= _SHORTEST:
             yield stripped
@@ -120,7 +124,9 @@ def _uid_tokens(text: str) -> Iterator[str]:
 
 
 def _collect_raw(dataset: Dataset, tag: BaseTag, tokens: set[str]) -> None:
-    value = getattr(dataset.get_item(tag), "value", b"")
+    value = None
+    with contextlib.suppress(Exception):  # pydicom converts an element without a value even here
+        value = dataset.get_item(tag).value
     if isinstance(value, bytes):
         _add_bytes(value, tokens)
     elif isinstance(value, str):
