@@ -70,14 +70,6 @@ def find(journal: Journal, delivery_id: int) -> Delivery | None:
     return delivery(row) if row else None
 
 
-def listing(journal: Journal, state: str = "", destination: str = "", limit: int = 1000) -> list[Row]:
-    """Delivery rows, newest first; an empty `state` or `destination` means any."""
-    return journal.database.rows(
-        "SELECT * FROM delivery WHERE (? = '' OR state = ?) AND (? = '' OR destination = ?) ORDER BY id DESC LIMIT ?",
-        (state, state, destination, destination, limit),
-    )
-
-
 def delivery(row: Row) -> Delivery:
     """A delivery row as a record."""
     return Delivery(
