@@ -11,8 +11,8 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ("kernels/_frame.pyx", "kernels/_frame.h")
-FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+SOURCES = ("kernels/_frame.pyx", "kernels/_frame.h", "kernels/_vector.h")
+FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
 X86_LEVELS = {"v2": [], "v3": [], "v4": ["-mprefer-vector-width=512"]}
 
 

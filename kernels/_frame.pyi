@@ -13,7 +13,7 @@ class Resampler:
     def __init__(
         self,
         y_start: NDArray[np.int32],
-        y_count: NDArray[np.int32],
+        y_extent: NDArray[np.int32],
         y_weights: NDArray[np.float32],
         x_start: NDArray[np.int32],
         x_weights: NDArray[np.float32],

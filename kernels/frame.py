@@ -35,6 +35,15 @@ class _Clip(NamedTuple):
     offset: float
 
 
+class _Table(NamedTuple):
+    """Display value = table[sample + bias], for every value of the sample type."""
+
+    table: NDArray[np.float32]
+    bias: int
+    scale: float = 1.0
+    offset: float = 0.0
+
+
 class _Normalisation(NamedTuple):
     """Tensor value = gain * display value + shift, per channel."""
 
@@ -110,15 +119,15 @@ def _compute(
 ) -> None:
     """Run the compiled loop on all rows of `target`, in as many bands as threads pay."""
     loop = resampler(plan)
-    source, table, clip = _source(image, transform)
-    scale = array("f", [g * clip.scale for g in normalisation.gain])
-    offset = array("f", [g * clip.offset + s for g, s in zip(*normalisation, strict=True)])
+    source, step = _step(image, transform)
+    scale = array("f", [g * step.scale for g in normalisation.gain])
+    offset = array("f", [g * step.offset + s for g, s in zip(*normalisation, strict=True)])
 
     def band(begin: int, end: int) -> None:
-        if table is None:
-            loop.clip(source, samples, clip.base, clip.low, clip.high, scale, offset, target, begin, end)
+        if isinstance(step, _Table):
+            loop.table(source, samples, step.table, step.bias, scale, offset, target, begin, end)
         else:
-            loop.table(source, samples, table, transform.bias, scale, offset, target, begin, end)
+            loop.clip(source, samples, step.base, step.low, step.high, scale, offset, target, begin, end)
 
     bands = max(1, min(num_threads, loop.rows, image.size // _SAMPLES_PER_THREAD))
     if bands == 1:
@@ -129,28 +138,35 @@ def _compute(
         list(pool.map(band, edges[:-1], edges[1:]))
 
 
-def _source(
-    image: NDArray[Any], transform: GrayscaleTransform
-) -> tuple[NDArray[Any], NDArray[np.float32] | None, _Clip]:
+def _step(image: NDArray[Any], transform: GrayscaleTransform) -> tuple[NDArray[Any], _Clip | _Table]:
     """What the loop reads, and how: native samples with the transform, or display values made here."""
     limits = _NATIVE.get(image.dtype)
     if limits is None:
         shown = transform.apply(image).astype(np.float32)
-        return np.ascontiguousarray(shown), None, _Clip(0, 0.0, 1.0, 1.0, 0.0)
+        return np.ascontiguousarray(shown), _Clip(0, 0.0, 1.0, 1.0, 0.0)
     packed = image.strides[-1] == image.itemsize and (image.ndim == 2 or image.strides[1] == 3 * image.itemsize)
     source = image if packed and image.flags.aligned else np.ascontiguousarray(image)
-    if transform.lut is not None:
-        return source, transform.lut, _Clip(0, 0.0, 1.0, 1.0, 0.0)
-    return source, None, _clip(transform, limits.min, limits.max)
+    fold = _clip if transform.lut is None else _table
+    return source, fold(transform, int(limits.min), int(limits.max))
 
 
 def _clip(transform: GrayscaleTransform, least: int, most: int) -> _Clip:
+    """The affine form with its clip inside what the sample type can hold."""
     lo, hi, a, b = transform.lo, transform.hi, transform.a, transform.b
     if hi <= least or lo >= most:
         return _Clip(0, 0.0, 0.0, 0.0, a * (hi if hi <= least else lo) + b)
     lo, hi = max(lo, least), min(hi, most)
     base = floor(lo)
     return _Clip(base, lo - base, hi - base, a, a * base + b)
+
+
+def _table(transform: GrayscaleTransform, least: int, most: int) -> _Table:
+    """The table form with an entry for every value that the sample type can hold: the loop does not check."""
+    assert transform.lut is not None
+    lut = transform.lut
+    if transform.bias != -least or len(lut) != most - least + 1:
+        lut = lut[np.clip(np.arange(least, most + 1) + transform.bias, 0, len(lut) - 1)]
+    return _Table(lut, -least)
 
 
 def _samples(image: NDArray[Any], plan: ResamplePlan, channels: int) -> int:
