@@ -35,7 +35,7 @@ class Rule:
     keyword: str
     vr: str
     kind: Kind
-    constants: frozenset[str] = frozenset()
+    constants: frozenset[str] = frozenset({"InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum"})
     items: str = ""
 
 
@@ -68,7 +68,12 @@ def _level(
     return MappingProxyType({ATTRIBUTES[rule.keyword].tag: rule for rule in rules})
 
 
-def _rule(keyword: str, kind: Kind, constants: frozenset[str] = frozenset(), items: str = "") -> Rule:
+def _rule(
+    keyword: str,
+    kind: Kind,
+    constants: frozenset[str] = frozenset({"InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum"}),
+    items: str = "",
+) -> Rule:
     return Rule(keyword, ATTRIBUTES[keyword].vr, kind, constants, items)
 
 
@@ -137,6 +142,3 @@ _STRUCTURED_REPORT: Mapping[str, AllowList] = MappingProxyType(
 
 ALLOWED: Mapping[str, Mapping[str, AllowList]] = MappingProxyType({"1.2.840.10008.5.1.4.1.1.88.34": _STRUCTURED_REPORT})
 """SOP Class UID to the levels of its objects; "" is the data set itself. A class that is not here never leaves."""
-
-MEASURED_STATISTICS: frozenset[str] = frozenset()
-"""Names that a reason may carry after its colon although they are no DICOM keyword."""

@@ -1,7 +1,7 @@
 """Which values are provably ours in one result: the words, codes, UIDs and numbers that it may show.
 
 A word is ours when it is one of the emitter's phrases, of the verified manifest, of the box, or a number of this
-result. Two words come from elsewhere and are only *plausible*: the execution provider and a reason's keyword.
+result. The name of an execution provider that we do not know is only *plausible*: the second net looks at it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID_dictionary
 
 from edge import reasons
-from edge.infer.allow_list import MEASURED_STATISTICS
+from edge.infer.applicability import STATISTICS
 from edge.records import Code, Finding, PackageIdentity, Region, Result
 from edge.report import codes
 from edge.report.encode import EXPLICIT_VR_LITTLE_ENDIAN
@@ -185,16 +185,17 @@ def _vocabulary(
         box.device_serial_number,
     )
     indices = (str(index + 1) for index in range(len(result.findings)))
-    keyword = result.reason.partition(":")[2]
-    known = (keyword,) if keyword and tag_for_keyword(keyword) is not None else ()
-    return _FIXED_WORDS | _words_of_all((*manifest, *equipment, *numbers, *indices, *known))
+    return _FIXED_WORDS | _words_of_all((*manifest, *equipment, *numbers, *indices, *_keyword(result.reason)))
+
+
+def _keyword(reason: str) -> tuple[str, ...]:
+    """What a reason names after its colon: a DICOM keyword or a statistic of the input, nothing else is ours."""
+    keyword = reason.partition(":")[2]
+    return (keyword,) if keyword in STATISTICS or tag_for_keyword(keyword) is not None else ()
 
 
 def _plausible_words(result: Result) -> frozenset[str]:
-    keyword = result.reason.partition(":")[2]
-    words = {result.provider} if _PROVIDER.fullmatch(result.provider) else set()
-    words |= {keyword} & MEASURED_STATISTICS
-    return frozenset(word.upper() for word in words)
+    return frozenset({result.provider.upper()}) if _PROVIDER.fullmatch(result.provider) else frozenset()
 
 
 def _numbers(result: Result) -> frozenset[str]:

@@ -292,9 +292,11 @@ def test_a_reason_may_carry_a_keyword_and_nothing_else():
     def case(reason):
         return result(outcome=Outcome.NOT_ATTEMPTED, reason=reason, findings=())
 
-    allowed, smuggled = case("not-applicable:PatientAge"), case("not-applicable:DOE")
-    release(build_sr(allowed, box=BOX), result=allowed, box=BOX, identity=frozenset({"PATIENTAGE"}))
+    for reason in ("not-applicable", "not-applicable:PatientAge", "not-applicable:InputMean"):
+        allowed = case(reason)
+        release(build_sr(allowed, box=BOX), result=allowed, box=BOX, identity=frozenset({"PATIENTAGE"}))
 
+    smuggled = case("not-applicable:DOE")
     assert held(build_sr(smuggled, box=BOX), case=smuggled).reason == "not-ours:TextValue"
 
 
