@@ -35,7 +35,7 @@ class Rule:
     keyword: str
     vr: str
     kind: Kind
-    constants: frozenset[str] = frozenset({"InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum"})
+    constants: frozenset[str] = frozenset()
     items: str = ""
 
 
@@ -71,7 +71,7 @@ def _level(
 def _rule(
     keyword: str,
     kind: Kind,
-    constants: frozenset[str] = frozenset({"InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum"}),
+    constants: frozenset[str] = frozenset(),
     items: str = "",
 ) -> Rule:
     return Rule(keyword, ATTRIBUTES[keyword].vr, kind, constants, items)

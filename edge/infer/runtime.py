@@ -24,6 +24,12 @@ _PROVIDERS = {
 }
 
 
+def available() -> tuple[str, ...]:
+    """The backends that the installed runtime offers on this machine."""
+    here = ort.get_available_providers()
+    return tuple(name for name, provider in _PROVIDERS.items() if provider in here)
+
+
 class Session:
     """One loaded graph. `provider` is onnxruntime's name of what really runs it."""
 
@@ -34,6 +40,8 @@ class Session:
         ------
         RuntimeFailure
             If no approved backend is here, the graph cannot be loaded, or another provider took it over.
+        MemoryError
+            If the memory that this process may use is too little for it.
         """
         available = ort.get_available_providers()
         usable = [_PROVIDERS[name] for name in backends if _PROVIDERS.get(name) in available]
@@ -50,22 +58,32 @@ class Session:
         try:
             self._session = ort.InferenceSession(model, options, providers=usable[:1])
         except Exception as error:  # noqa: BLE001 - the runtime raises a dozen private classes
+            _check_memory(error)
             raise RuntimeFailure(
                 f"the graph cannot be loaded ({type(error).__name__})", which="model.onnx", hint="check the package"
             ) from None
         self.provider: str = self._session.get_providers()[0]
         if self.provider != usable[0]:
             raise RuntimeFailure(
-                f"{usable[0]} was asked for, {self.provider} came", hint="correct the driver, or approve the other backend"
+                f"{usable[0]} was asked for, {self.provider} came",
+                hint="correct the driver, or approve the other backend",
             )
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: dict[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
-        """The outputs by name. Raises RuntimeFailure if the graph refuses the inputs or fails."""
+        """The outputs by name. Raises RuntimeFailure if the graph refuses the inputs or fails, or MemoryError."""
         try:
             values = self._session.run(self._outputs, inputs)
         except Exception as error:  # noqa: BLE001 - as above
+            _check_memory(error)
             raise RuntimeFailure(
                 f"the graph cannot be run ({type(error).__name__})", which="model.onnx", hint="check the package"
             ) from None
         return dict(zip(self._outputs, values, strict=True))
+
+
+def _check_memory(error: Exception) -> None:
+    """The runtime says in words what Python has a class for."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "failed to allocate memory" in text:
+        raise MemoryError from None

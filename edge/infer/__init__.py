@@ -1,0 +1,1 @@
+"""The infer room: see README.md."""

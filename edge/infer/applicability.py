@@ -1,0 +1,117 @@
+"""Whether an image is one that the package declares itself for (DESIGN 9): rules of the signed manifest.
+
+Comes in: the manifest's rules and what was received. Goes out: nothing, or `not-applicable:KEYWORD`, the first rule
+that is not met. Comparisons are stripped and in upper case; nothing is translated, so another language's word for
+"chest" is met only where the manifest lists it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+
+from edge.errors import PackageError
+from edge.infer.header import values
+from edge.packages.manifest import Rule
+
+STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum")
+"""Names of rules about the prepared input itself, in the units of the tensor."""
+
+_AGE = re.compile(r"([0-9]{1,3})([DWMY])")
+_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
+_DATES = ("StudyDate", "AcquisitionDate", "ContentDate", "SeriesDate")
+
+
+def check_keywords(rules: Mapping[str, Rule]) -> None:
+    """Raises PackageError for a rule about something that nobody could look at."""
+    for keyword in rules:
+        if keyword not in STATISTICS and tag_for_keyword(keyword) is None:
+            raise PackageError(
+                "an applicability rule is about neither a DICOM keyword nor a statistic",
+                which=f"applicability.{keyword}",
+                hint=f"use a DICOM keyword or one of: {', '.join(STATISTICS)}",
+            )
+
+
+def check(rules: Mapping[str, Rule], dataset: Dataset) -> str:
+    """The reason why the image is outside the rules about attributes, or an empty string.
+
+    Raises
+    ------
+    Refusal
+        `unreadable`, when an attribute in question cannot be read.
+    """
+    for keyword, rule in rules.items():
+        if keyword not in STATISTICS and not _meets(rule, _received(dataset, keyword), keyword):
+            return f"not-applicable:{keyword}"
+    return ""
+
+
+def check_statistics(rules: Mapping[str, Rule], statistics: Mapping[str, float]) -> str:
+    """The same for rules about the prepared input."""
+    for keyword, rule in rules.items():
+        if keyword in STATISTICS and not _meets(rule, (repr(statistics[keyword]),), keyword):
+            return f"not-applicable:{keyword}"
+    return ""
+
+
+def age_in_years(text: str) -> float | None:
+    """An AS value (PS3.5 6.2: nnnD, nnnW, nnnM, nnnY) in years; None when it is not one."""
+    match = _AGE.fullmatch(text.strip().upper())
+    return int(match[1]) * _DAYS[match[2]] / _DAYS["Y"] if match else None
+
+
+def date_of(text: str) -> datetime.date | None:
+    """A DA value, also in its retired form with dots; None when it is not a date."""
+    try:
+        return datetime.datetime.strptime(text.strip()[:10].replace(".", ""), "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _received(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    found = values(dataset, keyword)
+    return (_age_by_dates(dataset) or found) if keyword == "PatientAge" and not found else found
+
+
+def _age_by_dates(dataset: Dataset) -> tuple[str, ...]:
+    """An age nobody wrote down but two dates tell: an adult must not pass as of unknown age."""
+    born = next(iter(values(dataset, "PatientBirthDate")), "")
+    taken = next((text for keyword in _DATES for text in values(dataset, keyword)), "")
+    birth, day = date_of(born), date_of(taken)
+    if birth is None or day is None or day < birth:
+        return ()
+    days = (day - birth).days
+    return (f"{days}D" if days < 1000 else f"{min(999, int(days / _DAYS['Y']))}Y",)
+
+
+def _meets(rule: Rule, received: tuple[str, ...], keyword: str) -> bool:
+    if not received:
+        return rule.absent == "accept"
+    if rule.min is not None or rule.max is not None:
+        return all(_within(rule, text, keyword) for text in received)
+    # a value may be named alone or, for attributes of several values, as the whole joined by backslashes
+    shown = {text.strip().upper() for text in (*received, "\\".join(received))}
+    if rule.any_of and not shown & _folded(rule.any_of):
+        return False
+    return not shown & _folded(rule.none_of)
+
+
+def _within(rule: Rule, text: str, keyword: str) -> bool:
+    try:
+        value = age_in_years(text) if keyword == "PatientAge" else float(text)
+    except ValueError:
+        return False
+    if value is None:
+        return False
+    low = rule.min if rule.min is not None else float("-inf")
+    high = rule.max if rule.max is not None else float("inf")
+    return low <= value <= high
+
+
+def _folded(texts: tuple[str, ...]) -> set[str]:
+    return {text.strip().upper() for text in texts}

@@ -1,0 +1,100 @@
+"""One data set through one model, in the worker: parse, decode, prepare, run. Bytes in, numbers out.
+
+Whatever goes wrong becomes a reason of the catalogue and the class name of what was raised: an exception's text may
+hold received values and never leaves this function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import RuntimeFailure
+from edge.infer.applicability import check_statistics
+from edge.infer.decode import decode
+from edge.infer.header import read_header
+from edge.infer.pixels import describe
+from edge.infer.preprocess import prepare, statistics
+from edge.infer.protocol import Answer, Tensor
+from edge.infer.refusal import Refusal
+from edge.infer.runtime import Session
+from edge.packages.manifest import Manifest
+
+
+class Stages:
+    """Milliseconds of each stage."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def end(self, name: str) -> None:
+        """The stage `name` ends now; the next begins."""
+        now = time.perf_counter()
+        self.milliseconds[name] = (now - self._started) * 1e3
+        self._started = now
+
+
+def evaluate(
+    data: BinaryIO,
+    transfer_syntax_uid: str,
+    manifest: Manifest,
+    session: Session,
+    *,
+    max_frame_bytes: int,
+    prepared: Callable[[], None] = lambda: None,
+) -> Answer:
+    """Run the model on one image; never raises.
+
+    `prepared` is called when the input is ready, just before the model runs.
+    """
+    stages = Stages()
+    try:
+        inputs = _inputs(data, transfer_syntax_uid, manifest, max_frame_bytes, stages)
+        prepared()
+        outputs = session.run(inputs)
+        stages.end("run")
+    except Refusal as refusal:
+        return Answer(reason=refusal.reason, error="Refusal", milliseconds=stages.milliseconds)
+    except MemoryError:
+        return Answer(reason="memory-limit", error="MemoryError", milliseconds=stages.milliseconds)
+    except RuntimeFailure:
+        return Answer(reason="internal", error="RuntimeFailure", milliseconds=stages.milliseconds)
+    except Exception as error:  # noqa: BLE001 - see the module's docstring
+        return Answer(reason="internal", error=type(error).__name__, milliseconds=stages.milliseconds)
+    wanted = {output.tensor for output in manifest.outputs}
+    packed = {name: _packed(array) for name, array in outputs.items() if name in wanted}
+    return Answer(outputs=packed, milliseconds=stages.milliseconds)
+
+
+def _inputs(
+    data: BinaryIO, transfer_syntax_uid: str, manifest: Manifest, max_frame_bytes: int, stages: Stages
+) -> dict[str, npt.NDArray[np.generic]]:
+    header = read_header(data, transfer_syntax_uid)
+    if not header.is_whole:
+        raise Refusal("no-pixel-data", "the object has no pixel data")
+    pixels = describe(header.dataset)
+    stages.end("parse")
+    if pixels.number_of_frames > 1:
+        # one frame of many is not what a package of scope "image" declares itself for
+        raise Refusal("unsupported-pixels", "the object has several frames")
+    frame = decode(header, pixels, transfer_syntax_uid, max_bytes=max_frame_bytes)
+    stages.end("decode")
+    inputs: dict[str, npt.NDArray[np.generic]] = {}
+    for entry in manifest.inputs:
+        tensor = prepare(frame, header.dataset, entry)
+        reason = check_statistics(manifest.applicability, statistics(tensor))
+        if reason:
+            raise Refusal(reason, "the prepared input is outside the package's rules")
+        inputs[entry.tensor] = tensor
+    stages.end("prepare")
+    return inputs
+
+
+def _packed(array: npt.NDArray[Any]) -> Tensor:
+    numbers = np.ascontiguousarray(array, np.float32)
+    return Tensor(tuple(int(n) for n in numbers.shape), numbers.tobytes())
