@@ -129,9 +129,9 @@ class Household:
     def watch(self) -> None:
         """Restart what ends, until `leave` is called."""
         while not self._stopping.wait(_RESTART_SECONDS):
-            for room, child in self._children.items():
-                if child.poll() is not None:
-                    self._children[room] = self._spawn(room)
+            for room in ROOMS:
+                if not self.alive(room):
+                    self.restart(room)
 
     def leave(self, *_: object) -> None:
         """Make `watch` return (safe in a signal handler)."""
@@ -155,6 +155,18 @@ class Household:
     def pid(self, room: str) -> int:
         """The process id of `room`."""
         return self._children[room].pid
+
+    def alive(self, room: str) -> bool:
+        """Whether `room`'s process runs."""
+        return self._children[room].poll() is None
+
+    def restart(self, room: str) -> None:
+        """Start `room` again once its process has ended; one that lives on is left alone."""
+        try:
+            self._children[room].wait(_RESTART_SECONDS)
+        except subprocess.TimeoutExpired:
+            return
+        self._children[room] = self._spawn(room)
 
     def _spawn(self, room: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "edge", "serve", "--room", room, "--config", str(self._settings.file)]

@@ -1,0 +1,143 @@
+"""DESIGN 3, proved from outside: markers in every identifying attribute occur nowhere but in the sealed spool."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TWO_ARCHIVES
+from objects import Markers, chest_dx, full_size_xrays, mark_identity, save
+from raw_objects import read_raw
+from support import Box, Orthanc, Storescp, run_edge, wait_until
+
+from edge.scu import Peer, Scu
+
+pytestmark = pytest.mark.timeout(600)
+CHARSETS = ("ISO_IR 192", ["", "ISO 2022 IR 87"])
+
+
+class Wiretap:
+    """Passes a destination's traffic on, and keeps every byte that went there."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.heard = bytearray()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                incoming, _ = self._listener.accept()
+            except OSError:
+                return
+            outgoing = socket.create_connection(("127.0.0.1", self._target))
+            threading.Thread(target=self._pass, args=(incoming, outgoing, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(outgoing, incoming, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, keep: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if keep:
+                    self.heard += data
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def wiretap(storescp: Storescp) -> Iterator[Wiretap]:
+    """Between the box and dcmtk's storescp."""
+    tap = Wiretap(storescp.port)
+    yield tap
+    tap.close()
+
+
+def everywhere(box: Box, wiretap: Wiretap) -> Iterator[tuple[str, bytes]]:
+    """Every place where an identity could have come to lie: (where, bytes)."""
+    yield "the wire to the destination", bytes(wiretap.heard)
+    yield "the rooms' logs", box.log.read_bytes()
+    for folder in (box.settings.root, Path("/tmp"), Path("/dev/shm")):
+        for path in folder.rglob("*") if folder != Path("/tmp") else folder.glob("*"):
+            yield f"the name {path.name}", os.fsencode(path.name)
+            if path.is_file() and not path.is_symlink():
+                yield str(path), path.read_bytes()
+    for command in (["status"], ["jobs", "list"], ["deliveries", "list"], ["doctor"]):
+        for form in ([], ["--json"]):
+            ended = run_edge(*command, "--config", box.file, *form)
+            yield f"edge {' '.join(command)}", (ended.stdout + ended.stderr).encode()
+
+
+def assert_nowhere(box: Box, wiretap: Wiretap, markers: Markers) -> None:
+    """No marker anywhere; the haystacks are not empty."""
+    places = 0
+    for where, content in everywhere(box, wiretap):
+        places += bool(content)
+        found = [needle for needle in markers.needles if needle in content]
+        assert not found, f"{len(found)} markers in {where}"
+    assert places > 10
+
+
+def test_no_marker_leaves_in_any_way_of_ending(
+    box: Callable[..., Box], reader: Callable, data: Path, folder: Path, wiretap: Wiretap, orthanc: Orthanc,
+) -> None:  # fmt: skip
+    """After success, not attempted, failure, refusal, abort, a crash of each room, and a restart."""
+    markers = Markers("ZQ")
+    pixels = full_size_xrays(data)[0][1][::3, ::3].copy()
+    made = box(text=TWO_ARCHIVES.format(storescp=wiretap.port, orthanc=orthanc.port)).start()
+    journal = reader(made)
+    good = [mark_identity(chest_dx(pixels), markers, charset=charset) for charset in CHARSETS]
+    adult = mark_identity(chest_dx(pixels, PatientAge="077Y"), markers)
+    truncated = mark_identity(chest_dx(pixels), markers)
+    truncated.PixelData = truncated.PixelData[:1000]
+    paths = [save(ds, folder / f"{number}.dcm") for number, ds in enumerate([*good, adult, truncated])]
+    assert made.push(*paths).returncode == 0
+    journal.wait_quiet(4)
+    assert {job["outcome"] for job in journal.jobs().values()} == {"succeeded", "not-attempted", "failed"}
+
+    _refused(made, save(mark_identity(chest_dx(pixels), markers), folder / "refused.dcm"))
+    _aborted(made, save(mark_identity(chest_dx(pixels), markers), folder / "aborted.dcm"))
+    for number, room in enumerate(("receive", "infer", "deliver")):
+        crash = save(mark_identity(chest_dx(pixels), markers), folder / f"crash{number}.dcm")
+        pid = made.household.pid(room)
+        wait_until(lambda crash=crash: made.push(crash).returncode == 0, what="a push")
+        os.kill(pid, signal.SIGKILL)
+        made.household.restart(room)
+        assert made.household.wait_ready(30)
+    journal.wait_quiet(7, 120)
+    made.household.stop()
+    made.start()
+    assert len(made.log.read_bytes()) > 0
+    assert_nowhere(made, wiretap, markers)
+    spool = b"".join(path.read_bytes() for path in made.settings.spool.iterdir())
+    assert len(spool) > 7 * pixels.nbytes
+    assert bytes(np.ascontiguousarray(pixels)[:4].tobytes()[:256]) not in spool, "pixels in clear in the spool"
+
+
+def _refused(box: Box, path: Path) -> None:
+    """A data set that contradicts its own request."""
+    raw = read_raw(path)
+    with Scu(Peer("127.0.0.1", box.port, "EDGE", "TEST"), [(raw.sop_class_uid, raw.transfer_syntax_uid)]) as scu:
+        assert scu.store(raw.sop_class_uid, "1.2.3.4.5", raw.transfer_syntax_uid, raw.data_set) == 0xA900
+
+
+def _aborted(box: Box, path: Path) -> None:
+    """A sender that dies in the middle of an object."""
+    command = ["storescu", "-aet", "TEST", "-aec", "EDGE", "-R", "127.0.0.1", str(box.port), str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process.kill()
+    process.wait(10)
+    with socket.create_connection(("127.0.0.1", box.port)) as broken:
+        broken.sendall(b"\x01\x00\x00\x00\x01\x00" + path.read_bytes()[:100])
