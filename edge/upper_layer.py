@@ -6,11 +6,11 @@ pynetdicom keeps the tables, and is the peer and the oracle in tests.
 
 from __future__ import annotations
 
-from pynetdicom.sop_class import _STORAGE_CLASSES
+from pynetdicom import AllStoragePresentationContexts
 
 VERIFICATION = "1.2.840.10008.1.1"
 
 
 def storage_sop_classes() -> frozenset[str]:
     """Every SOP Class UID of the Storage Service Class (PS3.4 annex B) that pynetdicom knows."""
-    return frozenset(str(uid) for uid in _STORAGE_CLASSES.values())
+    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)

@@ -20,7 +20,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -295,16 +295,21 @@ class Opener:
             raise _damaged(object_id) from None
 
 
-def scan(spool: Path) -> Iterator[Instance]:
-    """Every whole sealed object's own record, without opening anything: how a lost journal is rebuilt."""
-    for entry in os.scandir(spool):
-        if len(entry.name) == 32 and entry.is_file(follow_symlinks=False):
-            try:
-                with _File(Path(entry.path), entry.name) as file:
-                    _, record = _footer(file, entry.name)
-                yield msgspec.json.decode(record, type=Instance)
-            except (SealError, msgspec.MsgspecError):
-                continue
+def scan(spool: Path, known: Container[str] = ()) -> Iterator[Instance]:
+    """The records of all whole sealed objects not in `known`, without opening any: how a lost journal is rebuilt.
+
+    An object whose key slot is erased, or was lost with the power, is passed over: nothing could open it.
+    """
+    slots = os.open(spool / "slots", os.O_RDONLY | os.O_CREAT, 0o660)
+    try:
+        for entry in os.scandir(spool):
+            if len(entry.name) == 32 and entry.name not in known and entry.is_file(follow_symlinks=False):
+                try:
+                    yield _record_of(Path(entry.path), slots)
+                except (SealError, msgspec.MsgspecError):
+                    continue
+    finally:
+        os.close(slots)
 
 
 def sweep(spool: Path) -> int:
@@ -346,6 +351,16 @@ def _footer(file: _File, object_id: str) -> tuple[int, bytes]:
     if zlib.crc32(record) != crc:
         raise _damaged(object_id)
     return size, record
+
+
+def _record_of(path: Path, slots: int) -> Instance:
+    with _File(path, path.name) as file:
+        _, record = _footer(file, path.name)
+        magic, _, slot, slot_id, _ = _HEADER.unpack(os.pread(file.descriptor, _HEADER.size, 0))
+    instance = msgspec.json.decode(record, type=Instance)
+    if magic != _MAGIC or instance.object_id != path.name or os.pread(slots, 16, slot * SLOT_SIZE) != slot_id:
+        raise _damaged(path.name)
+    return instance
 
 
 def _object_key(study_key: bytes, object_id: str) -> bytes:

@@ -25,7 +25,10 @@ class Tls(Section, frozen=True, kw_only=True):
 
 
 class Receive(Section, frozen=True, kw_only=True):
-    """The DICOM listener. Every bound is answered as PS3.7 and PS3.8 say, counted and audited."""
+    """The DICOM listener. Every bound is answered as PS3.7 and PS3.8 say, counted and audited.
+
+    `private_sop_classes`: private SOP Class UIDs that are stored; `"*"` is any outside the standard's root.
+    """
 
     ae_title: AETitle = "EDGE"
     bind: str = "127.0.0.1"
@@ -38,6 +41,6 @@ class Receive(Section, frozen=True, kw_only=True):
     pdu_seconds: Seconds = 30.0
     idle_seconds: Seconds = 600.0
     on_conflict: Literal["keep-both", "refuse"] = "keep-both"
-    private_sop_classes: tuple[str, ...] = ()
+    private_sop_classes: tuple[str, ...] = ("*",)
     peers: tuple[Peer, ...] = ()
     tls: Tls | None = None

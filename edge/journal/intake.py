@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
+from edge.journal.database import IntegrityError
 from edge.journal.journal import Journal
 from edge.records import Instance
 
@@ -54,15 +56,37 @@ def close_stale_associations(journal: Journal) -> None:
     journal.database.execute("UPDATE association SET closed_at = ? WHERE closed_at IS NULL", (journal.clock(),))
 
 
-def rebuild(journal: Journal, found: Iterable[Instance]) -> int:
-    """Record every instance that the spool holds and the journal lost; returns how many."""
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What `rebuild` did. `superfluous` are object ids whose files repeat, or may not replace, what is there."""
+
+    added: int
+    superfluous: tuple[str, ...]
+
+
+def object_ids(journal: Journal) -> frozenset[str]:
+    """Every object the journal knows, erased ones too."""
+    return frozenset(row["object_id"] for row in journal.database.rows("SELECT object_id FROM instance"))
+
+
+def rebuild(journal: Journal, found: Iterable[Instance], *, refuse_conflicts: bool = False) -> Rebuilt:
+    """Record every instance that the spool holds and the journal lost. A record that is none of ours is left alone."""
     added = 0
-    known = {row["object_id"] for row in journal.database.rows("SELECT object_id FROM instance")}
+    superfluous = []
+    known = object_ids(journal)
     with journal.transaction():
         for instance in sorted(found, key=lambda each: each.received_at):
-            if instance.object_id not in known:
-                added += _store(journal, instance, refuse_conflicts=False) is not Stored.DUPLICATE
-    return added
+            if instance.object_id in known:
+                continue
+            try:
+                stored = _store(journal, instance, refuse_conflicts=refuse_conflicts)
+            except IntegrityError:
+                continue
+            if stored in (Stored.DUPLICATE, Stored.CONFLICT):
+                superfluous.append(instance.object_id)
+            else:
+                added += 1
+    return Rebuilt(added, tuple(superfluous))
 
 
 def _store(journal: Journal, instance: Instance, *, refuse_conflicts: bool) -> Stored:

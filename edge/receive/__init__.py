@@ -1,0 +1,1 @@
+"""The receive room: see README.md."""

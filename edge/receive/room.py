@@ -1,0 +1,126 @@
+"""The receive room: wires acceptor, intake, vault and journal together, and recovers what a crash left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+from edge import keys, rooms, vault
+from edge.config import Settings
+from edge.errors import EnvironmentFailure
+from edge.journal import Journal, intake
+from edge.receive.acceptor import Acceptor, listen
+from edge.receive.admission import Admission
+from edge.receive.association import House
+from edge.receive.commit import Durable, GroupCommit
+from edge.receive.counters import Counters
+from edge.receive.intake import Intake
+from edge.receive.reserve import Reserve
+from edge.receive.syntaxes import Offer
+from edge.receive.tls import server_context
+from edge.wake import Doorbell, Ringer
+
+COUNTERS_SECONDS = 5.0
+_GRACE_SECONDS = 3.0
+_ABORT_SECONDS = 5.0
+
+
+class Room:
+    """See edge.rooms. `port` is where it listens once started."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = contextlib.ExitStack()
+        self.port = 0
+
+    def start(self) -> None:
+        """Recover, then listen. Raises EdgeError when something needed is missing."""
+        with contextlib.ExitStack() as opened:
+            self._start(opened)
+            self._open = opened.pop_all()
+
+    def run(self, stopping: threading.Event) -> None:
+        """The associations run by themselves; here the counters are kept."""
+        while not stopping.is_set():
+            self._doorbell.wait(COUNTERS_SECONDS)
+            self.counters.write(self._journal)
+
+    def wake(self) -> None:
+        self._doorbell.ring_self()
+
+    def stop(self) -> None:
+        """Accept nothing more; let associations finish for a few seconds, then abort them."""
+        self._open.close()
+
+    def _start(self, opened: contextlib.ExitStack) -> None:
+        settings = self._settings
+        _check_folders(settings)
+        vault.sweep(settings.spool)
+        self._journal = Journal(settings.journal, durable=False)
+        opened.callback(self._journal.close)
+        recover(self._journal, settings.spool, refuse_conflicts=settings.receive.on_conflict == "refuse")
+        self.counters = Counters(settings.run / "receive-counters.json")
+        opened.callback(self.counters.write, self._journal, everything=True)
+        self._doorbell = Doorbell(settings.run, "receive")
+        opened.callback(self._doorbell.close)
+        stop_read, stop_write = os.pipe()
+        for descriptor in (stop_read, stop_write):
+            opened.callback(os.close, descriptor)
+        house = House(
+            bounds=settings.receive,
+            admission=Admission(settings.receive),
+            offer=Offer(settings.receive.private_sop_classes),
+            intake=self._make_intake(opened),
+            counters=self.counters,
+            tls=server_context(settings),
+            stop=stop_read,
+        )
+        listener = listen(settings.receive)
+        self.port = int(listener.getsockname()[1])
+        acceptor = Acceptor(listener, house)
+        acceptor.start()
+        opened.callback(_end_associations, acceptor, stop_write)
+        rooms.announce(settings, "receive", port=self.port)
+
+    def _make_intake(self, opened: contextlib.ExitStack) -> Intake:
+        settings = self._settings
+        sealer = vault.Sealer(settings.spool, keys.load(settings.keys, "seal.pub"), keys.load(settings.keys, "tag.key"))
+        opened.callback(sealer.slots.close)
+        refuse = settings.receive.on_conflict == "refuse"
+        durable = Durable(settings.spool, sealer.slots, self._journal, refuse_conflicts=refuse)
+        opened.callback(durable.close)
+        ringer = Ringer(settings.run)
+        opened.callback(ringer.close)
+        return Intake(
+            spool=settings.spool,
+            sealer=sealer,
+            journal=self._journal,
+            commit=GroupCommit(durable),
+            reserve=Reserve(settings.spool, settings.storage),
+            ring=lambda: ringer.ring("infer"),
+        )
+
+
+def recover(journal: Journal, spool: Path, *, refuse_conflicts: bool) -> int:
+    """After a crash: no association is open, and every sealed object is in the journal; returns how many were not."""
+    lost = vault.scan(spool, known=intake.object_ids(journal))
+    rebuilt = intake.rebuild(journal, lost, refuse_conflicts=refuse_conflicts)
+    for object_id in rebuilt.superfluous:
+        (spool / object_id).unlink(missing_ok=True)
+    intake.close_stale_associations(journal)
+    return rebuilt.added
+
+
+def _check_folders(settings: Settings) -> None:
+    for folder in (settings.spool, settings.run):
+        if not folder.is_dir():
+            raise EnvironmentFailure("a folder of the box is missing", which=folder.name, hint="run `edge init`")
+
+
+def _end_associations(acceptor: Acceptor, stop_write: int) -> None:
+    acceptor.stop_accepting()
+    if not acceptor.wait_empty(_GRACE_SECONDS):
+        os.write(stop_write, b"!")
+        acceptor.wait_empty(_ABORT_SECONDS)
