@@ -69,6 +69,11 @@ def unwrap(private: bytes, blob: bytes, label: bytes) -> bytes:
     return AESGCM(key).decrypt(_ONE_TIME_NONCE, blob[_EPHEMERAL:], label)
 
 
+def opens(private: bytes, public: bytes) -> bool:
+    """Whether `private` and `public` are one X25519 pair."""
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() == public
+
+
 def sign(private: bytes, message: bytes) -> bytes:
     """An Ed25519 signature, 64 bytes."""
     return Ed25519PrivateKey.from_private_bytes(private).sign(message)

@@ -49,7 +49,9 @@ def make_root(settings: Settings) -> None:
     """Folders, keys and the journal of a new box; what is there already stays as it is."""
     settings.root.mkdir(mode=0o750, parents=True, exist_ok=True)
     for folder, mode in ((settings.spool, 0o2770), (settings.outbox, 0o2750), (settings.run, 0o2770)):
-        folder.mkdir(mode=mode, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(mode)  # mkdir's own mode is cut by the umask and loses the set-group bit
     keys.create(settings.keys)
     create_journal(settings.journal)
 

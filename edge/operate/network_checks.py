@@ -1,0 +1,122 @@
+"""Doctor's look at the network: the rooms, the listener, every destination by a real C-ECHO."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+
+from edge import rooms, scu, tls
+from edge.config import Settings
+from edge.config.destinations import Destination
+from edge.errors import EdgeError, PeerFailure
+from edge.operate.check import Check, failed, passed, warned
+from edge.operate.configuration import is_loopback
+from edge.operate.screen import ago
+
+_ECHO = ((scu.VERIFICATION, scu.IMPLICIT_VR_LITTLE_ENDIAN),)
+_SECONDS = 5.0
+
+
+def check_network(settings: Settings) -> Iterator[Check]:
+    """All checks of this file."""
+    yield _rooms(settings)
+    yield _listener(settings)
+    if not settings.receive.peers:
+        yield warned("peers", "none is listed: nobody may push", "add [[receive.peers]] to edge.toml")
+    for alias, destination in settings.destinations.items():
+        yield _destination(settings, alias, destination)
+
+
+def _rooms(settings: Settings) -> Check:
+    living = {room: rooms.announced(settings, room) for room in rooms.ROOMS}
+    down = [room for room, facts in living.items() if facts is None]
+    if len(down) == len(rooms.ROOMS):
+        return warned("rooms", "the box is not running", "edge serve")
+    if down:
+        return failed("rooms", f"down: {', '.join(down)}", "look at the log of `edge serve`")
+    return passed(
+        "rooms", ", ".join(f"{room} {ago(float(facts['started_at']))}" for room, facts in living.items() if facts)
+    )
+
+
+def _listener(settings: Settings) -> Check:
+    facts = rooms.announced(settings, "receive")
+    bind = settings.receive.bind
+    if facts is None:
+        return _bindable(bind, settings.receive.port)
+    port = int(facts.get("port", settings.receive.port))
+    return _answering(settings, _own_address(bind), port)
+
+
+def _bindable(bind: str, port: int) -> Check:
+    """The box is down: nobody else may have its port."""
+    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind, port))
+        except OSError as error:
+            hint = "end the other program or choose another receive.port" if port > 1023 else "choose a port above 1023"
+            return failed("receive", f"port {port} cannot be had ({error.strerror})", hint)
+    return passed("receive", f"port {port} on {bind} is free for it")
+
+
+def _answering(settings: Settings, host: str, port: int) -> Check:
+    """The box is up: it must answer. A refusal is an answer: this machine need not be a peer."""
+    where = f"{host}:{port}"
+    hosts = ipaddress.ip_address(host)
+    calling = [
+        peer.ae_title
+        for peer in settings.receive.peers
+        if any(hosts in ipaddress.ip_network(net, strict=False) for net in peer.hosts)
+    ]
+    context = tls.client(settings.receive.tls, settings.path) if settings.receive.tls else None
+    try:
+        echo(host, port, settings.receive.ae_title, (calling or ["EDGE-DOCTOR"])[0], context)
+    except PeerFailure as error:
+        if error.reason.startswith("rejected"):
+            return passed("receive", f"{where} answers, and refuses this machine: it is no peer")
+        if error.reason == "tls":
+            return warned("receive", f"{where} listens; TLS with its own certificate fails", "test it from a peer")
+        return failed("receive", f"{where} does not answer ({error.reason})", "look at the log of `edge serve`")
+    return passed("receive", f"{where} answers C-ECHO" + (" over TLS" if context else ""))
+
+
+def _own_address(bind: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - compared, not bound
+
+
+def _destination(settings: Settings, alias: str, destination: Destination) -> Check:
+    name, where = f"destination {alias}", f"{destination.host}:{destination.port}"
+    try:
+        context = tls.client(destination.tls, settings.path) if destination.tls else None
+        echo(destination.host, destination.port, destination.ae_title, settings.receive.ae_title, context)
+    except PeerFailure as error:
+        if error.reason.startswith("context-refused"):
+            return passed(name, f"{where} accepts associations (it does not offer C-ECHO)")
+        return failed(name, f"{where} does not answer C-ECHO ({error.reason})", _advice(error.reason))
+    except EdgeError as error:
+        return failed(name, error.what, error.hint)
+    if destination.kind == "deidentified" and not is_loopback(destination.host):
+        return warned(name, f"{where} files results under no patient", 'use kind = "relink"')
+    return passed(name, f"{where} answers C-ECHO" + (" over TLS" if context else ""))
+
+
+def _advice(reason: str) -> str:
+    if reason.startswith("rejected"):
+        return "make the AE titles of both sides agree (ours is receive.ae_title)"
+    return {
+        "unreachable": "start it, or correct host and port; look at firewalls",
+        "tls": "check the certificates of both sides: names, dates, CA",
+        "silent": "something listens there that does not speak DICOM, or is stuck",
+    }.get(reason, "look at the log of the other side")
+
+
+def echo(host: str, port: int, called: str, calling: str, context: ssl.SSLContext | None = None) -> None:
+    """One C-ECHO. Raises PeerFailure when it does not end in success."""
+    peer = scu.Peer(host, port, called, calling, context, connect=_SECONDS, associate=_SECONDS, answer=_SECONDS)
+    with scu.Scu(peer, _ECHO) as association:
+        status = association.echo()
+    if status:
+        raise PeerFailure(f"status-{status:04X}")
