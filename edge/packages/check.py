@@ -76,13 +76,15 @@ def _member_problems(package: Package) -> list[Problem]:
 
 def _keyword_problems(manifest: Manifest) -> list[Problem]:
     """A misspelt keyword would never be found in any header, and quietly accept or refuse everything."""
-    from pydicom.datadict import tag_for_keyword
+    from edge.infer.applicability import check_keywords
 
-    return [
-        Problem(f"applicability.{keyword}", "there is no such DICOM keyword", "correct its spelling (PS3.6)")
-        for keyword in manifest.applicability
-        if tag_for_keyword(keyword) is None
-    ]
+    problems = []
+    for keyword, rule in manifest.applicability.items():
+        try:
+            check_keywords({keyword: rule})
+        except PackageError as error:
+            problems.append(_problem(error))
+    return problems
 
 
 def _selftest(package: Package, data: bytes) -> Report:
@@ -122,7 +124,9 @@ def _tensor(package: Package, case: SelftestCase) -> Tensor:
     try:
         tensor = np.load(io.BytesIO(package.read(case.input)), allow_pickle=False)
     except (ValueError, EOFError, OSError):
-        raise PackageError("a self-test input is no NumPy array", which=case.input, hint="save it with numpy.save") from None
+        raise PackageError(
+            "a self-test input is no NumPy array", which=case.input, hint="save it with numpy.save"
+        ) from None
     if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32 or tensor.shape != tuple(source.shape):
         raise PackageError(
             "a self-test input has not the shape and type of the input tensor", which=case.input, hint="make it again"

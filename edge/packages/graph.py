@@ -1,8 +1,8 @@
 """What an ONNX graph may hold: the only importer of onnx.
 
 In: the bytes of a graph, and the manifest. Out: what the graph declares, or a `PackageError` that names the fault.
-Invariant: a graph that passes reaches no file, no custom operator and no loop without a fixed bound, and has exactly the
-tensors, shapes and opset that the manifest states. Nothing is run here.
+Invariant: a graph that passes reaches no file, no custom operator and no loop without a fixed bound, and has
+exactly the tensors, shapes and opset that the manifest states. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def inspect(data: bytes) -> Graph:
         onnx.checker.check_model(model, full_check=False)
     except Exception as error:  # noqa: BLE001 - the checker raises several kinds, and protobuf's own
         first = str(error).strip().splitlines()
-        raise _refusal(f"the ONNX checker refuses the graph: {first[0][:200] if first else 'no reason given'}") from None
+        raise _refusal(
+            f"the ONNX checker refuses the graph: {first[0][:200] if first else 'no reason given'}"
+        ) from None
     operators = tuple(sorted({node.op_type for node in _nodes(model.graph)}))
     return Graph(
         opset=_opset(model),
@@ -121,7 +123,9 @@ def _check_outputs(graph: Graph, manifest: Manifest) -> None:
     for output in manifest.outputs:
         tensor = found[output.tensor]
         if None in tensor.shape or tensor.dtype != "float32":
-            raise _refusal(f"output {tensor.name} must be float32 with a fixed shape, not {tensor.dtype} {tensor.shape}")
+            raise _refusal(
+                f"output {tensor.name} must be float32 with a fixed shape, not {tensor.dtype} {tensor.shape}"
+            )
         if manifest.task != "classify":
             continue
         width = tensor.shape[-1] if tensor.shape else 1
@@ -166,9 +170,7 @@ def _check_versions(model: onnx.ModelProto) -> None:
 
 
 def _check_content(model: onnx.ModelProto) -> int:
-    count = 0
-    for node in _nodes(model.graph):
-        count += 1
+    for count, node in enumerate(_nodes(model.graph), 1):
         if count > _MAX_NODES:
             raise _refusal(f"the graph has more than {_MAX_NODES} nodes")
         if node.op_type == "Loop" and not _is_bounded(node, model):

@@ -26,7 +26,9 @@ def update(folder: Path) -> list[str]:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise PackageError("there is no model.toml in this folder", which=str(folder), hint="start with `edge models import`")
+        raise PackageError(
+            "there is no model.toml in this folder", which=str(folder), hint="start with `edge models import`"
+        )
     stated = path.read_text(encoding="utf-8").split(f"\n{_HEADING}", 1)[0].rstrip()
     members = {}
     for file in sorted(folder.rglob("*")):

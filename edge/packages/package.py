@@ -79,6 +79,8 @@ def load_folder(folder: Path, origin: str = "") -> Package:
     if not folder.is_dir():
         raise PackageError("there is no such package folder", which=str(folder), hint="give the package's folder")
     text = _read_file(folder, MANIFEST, _MAX_MANIFEST)
+    if len(text) > _MAX_MANIFEST:
+        raise PackageError("the manifest is larger than 1 MiB", which=MANIFEST, hint=_REPACK)
     manifest = parse(text)
     _compare_listing(folder, manifest)
     return Package(manifest, digest(text), text, origin or str(folder), folder)

@@ -78,7 +78,7 @@ def _answer(folder: Path, count: int) -> Trial:
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Names go beside the arrays: a tensor may be called anything, a zip member may not."""
     numbered = {f"t{n}": tensor for n, tensor in enumerate(tensors.values())}
-    np.savez(path, names=np.array(list(tensors), dtype=np.str_), **numbered)
+    np.savez(path, names=np.array(list(tensors), dtype=np.str_), **numbered)  # type: ignore[arg-type]
 
 
 def _load(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from edge.errors import PackageError
 from edge.packages.manifest import parse
@@ -56,26 +57,29 @@ def manifest_text(manifest: _Plain, comment: str = "") -> str:
 
 
 def _table(lines: list[str], name: str, table: _Plain) -> None:
-    later = []
+    headed: list[tuple[str, _Plain]] = []
     for key, value in table.items():
-        if _is_table(value) or _is_table_list(value):
-            later.append((key, value))
+        full = f"{name}.{_key(key)}" if name else _key(key)
+        if isinstance(value, Mapping) and _needs_heading(value):
+            headed.append((f"[{full}]", value))
+        elif _is_table_list(value):
+            headed += [(f"[[{full}]]", entry) for entry in cast("list[_Plain]", value)]
         elif value is not None:
             lines.append(f"{_key(key)} = {_value(value)}")
-    for key, value in later:
-        full = f"{name}.{_key(key)}" if name else _key(key)
-        for entry in value if isinstance(value, list | tuple) else [value]:
-            lines += ["", f"[[{full}]]" if isinstance(value, list | tuple) else f"[{full}]"]
-            _table(lines, full, entry)
+    for heading, entry in headed:
+        lines += ["", heading]
+        _table(lines, heading.strip("[]"), entry)
 
 
-def _is_table(value: object) -> bool:
+def _needs_heading(table: _Plain) -> bool:
     """Small flat tables (a code, a rule, a member) read best on one line; the others get a heading."""
-    return isinstance(value, Mapping) and (len(value) > 4 or any(_holds_tables(v) for v in value.values()))
+    return len(table) > 4 or any(_holds_tables(value) for value in table.values())
 
 
 def _holds_tables(value: object) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value))
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value)
+    )
 
 
 def _is_table_list(value: object) -> bool:

@@ -18,25 +18,30 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
-
 import cxr_pneumonia_card as card
 import images
+import numpy as np
 
 from edge.packages import trial
 from edge.packages.package import load_folder
 from edge.packages.writer import write_folder
 
+HERE = Path(__file__).resolve().parent
 NAME = "cxr-pneumonia"
 TARGET = HERE.parent / NAME
 EVALUATIONS = ("direct", "product")
 
 _AGE_YEARS = {"min": 1.0, "max": 17.99}
 _DX_CR = ["1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1"]
-_FRONTAL_CODES = ["399348003", "272479007", "399033003", "R-10206", "R-10214", "R-40888", "R-10202"]  # AP, PA, frontal: SCT, SRT
+_FRONTAL_CODES = [
+    "399348003",
+    "272479007",
+    "399033003",
+    "R-10206",
+    "R-10214",
+    "R-40888",
+    "R-10202",
+]  # AP, PA, frontal: SCT, SRT
 
 APPLICABILITY: dict[str, dict[str, object]] = {
     "SOPClassUID": {"absent": "refuse", "any_of": _DX_CR},

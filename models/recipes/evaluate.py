@@ -21,12 +21,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
 import images
 import measures
+import numpy as np
 import scorers
 
 SEED = 20180222
@@ -53,7 +50,9 @@ def main() -> int:
     parser.add_argument("package")
     parser.add_argument("--scorer", choices=sorted(SCORERS), default="direct")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--no-train", action="store_true", help="leave the training patients out (product: 10 x faster)")
+    parser.add_argument(
+        "--no-train", action="store_true", help="leave the training patients out (product: 10 x faster)"
+    )
     arguments = parser.parse_args()
     with SCORERS[arguments.scorer](arguments.package) as scorer:
         test = score_all(images.read("cxr224", "test"), scorer)

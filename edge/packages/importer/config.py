@@ -83,9 +83,13 @@ def examine(text: str | None, version: str, which: str) -> Description:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
-        raise ImportRefused("the network's description in the file is no JSON", which=which, hint="save it again") from None
+        raise ImportRefused(
+            "the network's description in the file is no JSON", which=which, hint="save it again"
+        ) from None
     if not isinstance(config, dict):
-        raise ImportRefused("the network's description in the file is no Keras model", which=which, hint="save it again")
+        raise ImportRefused(
+            "the network's description in the file is no Keras model", which=which, hint="save it again"
+        )
     config.pop("compile_config", None)
     entries = list(_entries(config, which))
     for entry in entries:

@@ -108,7 +108,7 @@ def _convert(call: Any, signature: dict[str, tuple[list[int], str]], path: Path)
     probe = call(*[tf.zeros(shape, dtype) for shape, dtype in signature.values()])
     names = ["output"] if len(probe) == 1 else [f"output_{n}" for n in range(len(probe))]
 
-    @tf.function(input_signature=specs, autograph=False)  # type: ignore[misc]
+    @tf.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
     def function(*tensors: Any) -> dict[str, Any]:
         return dict(zip(names, call(*tensors), strict=True))
 
@@ -135,7 +135,7 @@ def _image(pixels: Any, shape: list[int]) -> Any:
     height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:3], 1)
     rows = np.arange(height) * pixels.shape[0] // height
     columns = np.arange(width) * pixels.shape[1] // width
-    grey = pixels[np.ix_(rows, columns)].astype(np.float32) / 255
+    grey = pixels[np.ix_(rows, columns)].astype(np.float32) / np.iinfo(pixels.dtype).max
     return np.repeat(grey[None, :, :, None], channels, axis=3).reshape(shape)
 
 

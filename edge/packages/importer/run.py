@@ -41,6 +41,7 @@ _SAVED_MODEL_FORBIDDEN = (b"PyFunc", b"EagerPyFunc", b"WriteFile", b"ReadFile", 
                           b"MatchingFiles", b"PrintV2", b"DecodeRaw", b"TensorArrayUnpack\0")  # fmt: skip
 
 Tensor = npt.NDArray[np.generic]
+Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Progress = Callable[[str], None]
 
 
@@ -106,7 +107,7 @@ def _onnx(source: Path) -> _Converted:
     return _Converted(source.read_bytes(), (), None, "none", "an exporter to ONNX")
 
 
-def _keras(source: Path, kind: Kind, images: list[npt.NDArray[np.generic]], progress: Progress) -> _Converted:
+def _keras(source: Path, kind: Kind, images: Sequence[Image], progress: Progress) -> _Converted:
     absent = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     with tempfile.TemporaryDirectory(prefix="edge-import-") as name:
         folder = Path(name)
@@ -120,7 +121,8 @@ def _keras(source: Path, kind: Kind, images: list[npt.NDArray[np.generic]], prog
         request = {"file": target.name, "loaders": loaders, "random": _RANDOM_INPUTS, "seed": _SEED}
         (folder / "request.json").write_text(json.dumps(request))
         if images:
-            np.savez(folder / "images.npz", **{f"i{n:05d}": image for n, image in enumerate(images)})
+            numbered = {f"i{n:05d}": image for n, image in enumerate(images)}
+            np.savez(folder / "images.npz", **numbered)  # type: ignore[arg-type]
         ending = locked.run("edge.packages.importer.convert", folder, _CONVERT)
         if not ending.fine:
             raise ImportRefused(
@@ -147,7 +149,9 @@ def _copy(source: Path, target: Path, kind: Kind) -> None:
         return
     for path in source.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ImportRefused("the SavedModel holds a link or a device", which=source.name, hint="copy it without links")
+            raise ImportRefused(
+                "the SavedModel holds a link or a device", which=source.name, hint="copy it without links"
+            )
     shutil.copytree(source, target)
 
 
@@ -185,7 +189,9 @@ def _check_shape(shape: Sequence[int | None], which: str) -> None:
     """`shape` is without the batch."""
     if len(shape) == 1:
         raise ImportRefused(
-            f"this is a tabular model: its input is {shape[0]} numbers, not an image", which=which, hint="give an image model"
+            f"this is a tabular model: its input is {shape[0]} numbers, not an image",
+            which=which,
+            hint="give an image model",
         )
     if len(shape) != 3:
         raise ImportRefused(
@@ -197,7 +203,9 @@ def _check_shape(shape: Sequence[int | None], which: str) -> None:
 
 def _many_inputs(count: int, which: str) -> ImportRefused:
     return ImportRefused(
-        f"this model has {count} inputs; packages take one image so far", which=which, hint="give a model with one input"
+        f"this model has {count} inputs; packages take one image so far",
+        which=which,
+        hint="give a model with one input",
     )
 
 
@@ -224,7 +232,9 @@ def _check_graph(data: bytes, which: str) -> graphs.Graph:
     _check_shape(shape[1:], which)
     if shape[0] not in (1, None) or None in shape[1:]:
         raise ImportRefused(
-            f"this graph's input has open sizes {list(shape)}", which=which, hint="export it with fixed rows, columns and channels"
+            f"this graph's input has open sizes {list(shape)}",
+            which=which,
+            hint="export it with fixed rows, columns and channels",
         )
     return checked
 
@@ -235,7 +245,7 @@ def _random_inputs(checked: graphs.Graph) -> tuple[Tensor, ...]:
     return tuple(random.random(shape, dtype=np.float32) for _ in range(_RANDOM_INPUTS))
 
 
-def _comparison_inputs(checked: graphs.Graph, images: list[npt.NDArray[np.generic]]) -> tuple[Tensor, ...]:
+def _comparison_inputs(checked: graphs.Graph, images: Sequence[Image]) -> tuple[Tensor, ...]:
     """For a graph that is its own original: the given images by the nearest pixel, then random numbers."""
     shape = _sizes(checked.inputs[0])
     channels_first = draft.layout_of(checked.inputs[0]) == "NCHW"
@@ -271,7 +281,9 @@ def _compare(ours: tuple[dict[str, Tensor], ...], theirs: tuple[dict[str, Tensor
     largest = 0.0
     for number, answers in enumerate(ours):
         if not all(np.isfinite(value).all() for value in answers.values()):
-            raise ImportRefused("the converted graph answers with NaN or infinity", which=which, hint="check its weights")
+            raise ImportRefused(
+                "the converted graph answers with NaN or infinity", which=which, hint="check its weights"
+            )
         for name, value in theirs[number].items():
             difference = np.abs(answers[name].astype(np.float64) - value.astype(np.float64))
             largest = max(largest, float(difference.max(initial=0.0)))
@@ -297,7 +309,9 @@ def _write(out: Path, seen: draft.Seen, data: bytes, checked: graphs.Graph) -> N
         members[name] = buffer.getvalue()
         flat = np.concatenate([answer[output.name].ravel() for output in checked.outputs])
         cases.append({"input": name, "expected": [round(float(value), 7) for value in flat]})
-    declared = {name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)} for name, content in members.items()}
+    declared = {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)} for name, content in members.items()
+    }
     for name, content in members.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)

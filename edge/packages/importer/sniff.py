@@ -20,7 +20,7 @@ _TEXT_SIGNS = (
     ((b"version https://git-lfs",), "a Git LFS pointer, not the model", "fetch the content with `git lfs pull`"),
     ((b"<!doctype", b"<html", b"<head", b"<?xml"), "a web page, not a model", "download the raw file"),
     ((b'"nbformat"', b'"cells"'), "a Jupyter notebook, not a model", "run it and save the model with model.save()"),
-    ((b"import ", b"from ", b"def ", b"#!/"), "a Python script, not a model", "run it and save the model with model.save()"),
+    ((b"import ", b"from ", b"def ", b"#!/"), "a Python script, not a model", "run it, then model.save()"),
     ((b"{",), "a JSON text without weights", "save the whole model with model.save()"),
 )  # fmt: skip
 _BINARY_SIGNS = (
@@ -150,4 +150,6 @@ def _looks_like_onnx(head: bytes) -> bool:
 
 
 def _refusal(path: Path, what: str, hint: str) -> ImportRefused:
-    return ImportRefused(f"this is {what}" if what.startswith(("a ", "an ", "no ")) else what, which=path.name, hint=hint)
+    return ImportRefused(
+        f"this is {what}" if what.startswith(("a ", "an ", "no ")) else what, which=path.name, hint=hint
+    )
