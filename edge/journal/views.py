@@ -68,6 +68,23 @@ class EventView:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectView:
+    """What became of one pushed SOP Instance: its own state, then its newest job's and that job's delivery's.
+
+    Empty texts where there is no job, or no delivery, yet.
+    """
+
+    state: str
+    reason: str
+    job: str
+    outcome: str
+    job_reason: str
+    report: str
+    delivery: str
+    delivery_reason: str
+
+
 def counts(journal: Journal) -> dict[str, dict[str, int]]:
     """How many instances, units, jobs and deliveries are in each state; states with none are there, with 0."""
     counted = {}
@@ -116,6 +133,20 @@ def events(journal: Journal, limit: int = 20) -> list[EventView]:
         "SELECT at, thing, name, old, new, reason FROM event ORDER BY id DESC LIMIT ?", (limit,)
     )
     return [EventView(**dict(row)) for row in rows]
+
+
+def pushed(journal: Journal, sop_instance_uid: str) -> ObjectView | None:
+    """What became of the current object of a SOP Instance UID; None where nothing of it is stored."""
+    row = journal.database.row(
+        "SELECT instance.state, instance.reason, job.state AS job, job.outcome, job.reason AS job_reason, job.report, "
+        "delivery.state AS delivery, delivery.reason AS delivery_reason FROM instance "
+        "LEFT JOIN unit ON unit.uid = CASE unit.scope WHEN 'image' THEN instance.sop_instance_uid "
+        "WHEN 'series' THEN instance.series_instance_uid ELSE instance.study_instance_uid END "
+        "LEFT JOIN job ON job.unit = unit.id LEFT JOIN delivery ON delivery.job = job.id "
+        "WHERE instance.sop_instance_uid = ? AND instance.current = 1 ORDER BY job.id DESC, delivery.id LIMIT 1",
+        (sop_instance_uid,),
+    )
+    return ObjectView(*(column or "" for column in row)) if row else None
 
 
 def damage(journal: Journal) -> str:
