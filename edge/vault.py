@@ -40,6 +40,7 @@ _FOOTER = struct.Struct("<QII8s8x")
 _MAGIC = b"EDGESEA1"
 _END = b"EDGEEND1"
 _RECORD_NONCE = b"\xff" * 12
+_TAG_NONCE = bytes(12)
 _MAX_RECORD = 4096
 
 
@@ -120,6 +121,7 @@ class Sealer:
         self.slots = Slots(spool)
         self._public = public
         self._tag_key = tag_key
+        self._chunk_hash = AESGCM(hmac.digest(tag_key, b"edge-tag-chunk-1", "sha256"))
 
     def study_key(self) -> StudyKey:
         """A new data key; the caller keeps one for each study of its association."""
@@ -132,8 +134,26 @@ class Sealer:
 
         What `key_of` raises comes out of `advance` or `finish`; the caller then calls `abort`.
         """
-        tag = hmac.new(self._tag_key, transfer_syntax_uid.encode(), "sha256")
+        tag = _Tag(self._chunk_hash, hmac.new(self._tag_key, transfer_syntax_uid.encode() + b"\0", "sha256"))
         return ObjectWriter(self.spool, key_of, tag, buffers or Buffers())
+
+
+class _Tag:
+    """A keyed digest of the data set bytes, which recognises a re-send.
+
+    Chunks go through GMAC (five times as fast as SHA-256) as a universal hash: its values never leave this class, so
+    the fixed nonce gives nothing away. HMAC over all of them is the tag.
+    """
+
+    def __init__(self, chunk_hash: AESGCM, outer: hmac.HMAC) -> None:
+        self._chunk_hash = chunk_hash
+        self._outer = outer
+
+    def update(self, chunk: memoryview) -> None:
+        self._outer.update(self._chunk_hash.encrypt(_TAG_NONCE, b"", chunk))
+
+    def hexdigest(self) -> str:
+        return self._outer.hexdigest()
 
 
 class ObjectWriter:
@@ -142,7 +162,7 @@ class ObjectWriter:
     `finish` leaves a named, flushed file; `abort` leaves nothing. Not thread-safe.
     """
 
-    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: hmac.HMAC, buffers: Buffers) -> None:
+    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: _Tag, buffers: Buffers) -> None:
         self._spool = spool
         self._key_of = key_of
         self._tag = tag
@@ -151,6 +171,7 @@ class ObjectWriter:
         self._fill = 0
         self._index = 0
         self._size = 0
+        self._unwritten = True
         self._descriptor = -1
         self.object_id = random_bytes(16).hex()
         self.key: StudyKey | None = None
@@ -169,20 +190,20 @@ class ObjectWriter:
         self._fill += count
         self._size += count
         if self._fill == CHUNK:
-            self._seal_chunk(last=False)
+            self._write(self._seal_chunk(last=False))
 
     def finish(self, make_record: Callable[[str, str, int, int], Instance]) -> Instance:
         """Seal the rest, write the record that `make_record(object_id, tag, size, slot)` gives, name and flush.
 
         The folder and the slot file are flushed by the caller's group commit, not here.
         """
-        self._seal_chunk(last=True)
+        sealed = self._seal_chunk(last=True)
         assert self.key is not None
         instance = make_record(self.object_id, self._tag.hexdigest(), self._size, self.key.slot)
         record = msgspec.json.encode(instance)
         seal = self._cipher.encrypt(_RECORD_NONCE, b"", self._header + record)
         footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END)
-        write_all(self._descriptor, record + seal + footer)
+        self._write(sealed, record, seal, footer)
         os.rename(self._part, self._spool / self.object_id)
         os.fsync(self._descriptor)
         os.close(self._descriptor)
@@ -197,7 +218,7 @@ class ObjectWriter:
             self._part.unlink(missing_ok=True)
             (self._spool / self.object_id).unlink(missing_ok=True)
 
-    def _seal_chunk(self, *, last: bool) -> None:
+    def _seal_chunk(self, *, last: bool) -> memoryview:
         if self._descriptor < 0:
             self._open()
         plain = self._plain[: self._fill]
@@ -205,9 +226,17 @@ class ObjectWriter:
         out = self._sealed[: self._fill + TAG]
         aad = self._header + (b"\1" if last else b"\0")
         self._cipher.encrypt_into(self._index.to_bytes(12, "big"), plain, aad, out)
-        write_all(self._descriptor, out)
         self._index += 1
         self._fill = 0
+        return out
+
+    def _write(self, *parts: bytes | memoryview) -> None:
+        """Append; the header goes with the first chunk, so that a small object is one write."""
+        if self._unwritten:
+            parts, self._unwritten = (self._header, *parts), False
+        count = os.writev(self._descriptor, parts)
+        if count != sum(map(len, parts)):
+            write_all(self._descriptor, b"".join(parts)[count:])
 
     def _open(self) -> None:
         self.key = self._key_of(self._plain[: self._fill])
@@ -215,7 +244,6 @@ class ObjectWriter:
         self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
         self._part = self._spool / f"{self.object_id}.part"
         self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
-        write_all(self._descriptor, self._header)
 
 
 class Opener:

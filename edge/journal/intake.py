@@ -104,7 +104,8 @@ def _store(journal: Journal, instance: Instance, *, refuse_conflicts: bool) -> S
         "INSERT OR IGNORE INTO association (id, peer, opened_at) VALUES (?, ?, ?)",
         (instance.association, instance.peer, instance.received_at),
     )
-    database.execute("UPDATE instance SET current = 0 WHERE sop_instance_uid = ?", (instance.sop_instance_uid,))
+    if earlier:
+        database.execute("UPDATE instance SET current = 0 WHERE sop_instance_uid = ?", (instance.sop_instance_uid,))
     database.execute(_INSERT, [getattr(instance, column) for column in _COLUMNS])
     if not earlier:
         return Stored.NEW

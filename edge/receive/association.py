@@ -88,7 +88,7 @@ class Association:
         except Violation as broken:
             self._end(_abort(_USER, 0) if broken.reason is None else _abort(_PROVIDER, broken.reason), broken.code)
         except TooSlow:
-            self._end(_abort(_PROVIDER, 0), "too-slow")
+            self._end(_abort(_PROVIDER, 0) if self._peer else b"", "too-slow")
         except Stopping:
             self._end(_abort(_USER, 0), "")
         except PeerGone:
@@ -180,10 +180,15 @@ class Association:
         self._wire.send(data, time.monotonic() + self._house.bounds.pdu_seconds)
 
     def _end(self, last_word: bytes, code: str) -> None:
-        """Sta13: our last PDU, then nothing more is heard; the peer closes, or we do."""
+        """Sta13: our last PDU, then nothing more is heard; the peer closes, or we do.
+
+        Without a last word (ARTIM in Sta2, PS3.8 AA-2) the connection is simply closed.
+        """
         if code:
             self._house.counters.refuse(code, self._peer)
             _LOG.warning("association refused or aborted peer=%s reason=%s", self._peer or "unknown", code)
+        if not last_word:
+            return
         deadline = time.monotonic() + LINGER_SECONDS
         with contextlib.suppress(PeerGone, TooSlow):
             self._wire.send(last_word, deadline)

@@ -68,19 +68,27 @@ class GroupCommit:
 
 
 class Durable:
-    """What a group needs before Success: the key slots, the names in the spool, the journal's rows."""
+    """What a group needs before Success: the key slots, the names in the spool, the journal's rows.
 
-    def __init__(self, spool: Path, slots: Slots, journal: Journal, *, refuse_conflicts: bool) -> None:
+    `ring` tells infer that there is something new.
+    """
+
+    def __init__(
+        self, spool: Path, slots: Slots, journal: Journal, ring: Callable[[], None], *, refuse_conflicts: bool
+    ) -> None:
         self._folder = os.open(spool, os.O_RDONLY | os.O_DIRECTORY)
         self._slots = slots
         self._journal = journal
+        self._ring = ring
         self._refuse_conflicts = refuse_conflicts
 
     def __call__(self, instances: Sequence[Instance]) -> list[Stored]:
         """Flush and record. Raises OSError or DatabaseError; then nothing is recorded."""
         self._slots.flush()
         os.fsync(self._folder)
-        return intake.store(self._journal, instances, refuse_conflicts=self._refuse_conflicts)
+        stored = intake.store(self._journal, instances, refuse_conflicts=self._refuse_conflicts)
+        self._ring()
+        return stored
 
     def close(self) -> None:
         os.close(self._folder)

@@ -113,5 +113,4 @@ class Visit:
             path.unlink(missing_ok=True)
             return Status.SUCCESS if stored is Stored.DUPLICATE else Status.PROCESSING_FAILURE
         self.stored += 1
-        self._shared.ring()
         return Status.SUCCESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from pathlib import Path
@@ -88,18 +89,19 @@ class Room:
         settings = self._settings
         sealer = vault.Sealer(settings.spool, keys.load(settings.keys, "seal.pub"), keys.load(settings.keys, "tag.key"))
         opened.callback(sealer.slots.close)
-        refuse = settings.receive.on_conflict == "refuse"
-        durable = Durable(settings.spool, sealer.slots, self._journal, refuse_conflicts=refuse)
-        opened.callback(durable.close)
         ringer = Ringer(settings.run)
         opened.callback(ringer.close)
+        ring = functools.partial(ringer.ring, "infer")
+        refuse = settings.receive.on_conflict == "refuse"
+        durable = Durable(settings.spool, sealer.slots, self._journal, ring, refuse_conflicts=refuse)
+        opened.callback(durable.close)
         return Intake(
             spool=settings.spool,
             sealer=sealer,
             journal=self._journal,
             commit=GroupCommit(durable),
             reserve=Reserve(settings.spool, settings.storage),
-            ring=lambda: ringer.ring("infer"),
+            ring=ring,
         )
 
 
