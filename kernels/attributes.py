@@ -129,6 +129,8 @@ def describe(attributes: Mapping[str, Any]) -> GrayscaleAttributes:
     if not photometric.startswith("MONOCHROME"):
         return GrayscaleAttributes(stored, 1.0, 0.0, None, None, None, False)
     modality_lut = _lut(attributes, "ModalityLUTSequence", stored.signed)
+    if modality_lut is not None and stored.bits_allocated > 16:
+        raise ValueError("ModalityLUTSequence: needs stored values of at most 16 bits")
     slope, intercept = _number(attributes, "RescaleSlope", 1.0), _number(attributes, "RescaleIntercept", 0.0)
     if slope == 0:
         raise ValueError("RescaleSlope: 0 makes every value the same")
@@ -198,10 +200,14 @@ def _lut(attributes: Mapping[str, Any], keyword: str, signed: bool) -> Lut | Non
     if not items:
         return None
     item = items[0]
-    descriptor, data = (item["LUTDescriptor"], item["LUTData"]) if isinstance(item, Mapping) else item
-    count, first, bits = (int(n) for n in descriptor)
-    count = count or 1 << 16
-    values = _entries(data, count)
+    pair: Any = (item.get("LUTDescriptor"), item.get("LUTData")) if isinstance(item, Mapping) else item
+    try:
+        descriptor, data = pair
+        count, first, bits = (int(n) for n in descriptor)
+        count = count or 1 << 16
+        values = _entries(data, count)
+    except (TypeError, ValueError):
+        raise ValueError(f"{keyword}: LUTDescriptor is not three numbers, or LUTData holds something else") from None
     if len(values) < count or not 1 <= bits <= 16:
         raise ValueError(
             f"{keyword}: LUTData has {len(values)} entries of {count}, or {bits} bits are not within 1..16"

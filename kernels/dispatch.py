@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import platform
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ def supported(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
 
 def build() -> str:
     """The level that runs: "v4", "v3" or "v2" on x86-64, "baseline" elsewhere."""
-    return _choice()
+    return _LEVEL
 
 
 def resampler_class() -> type[Resampler]:
@@ -57,7 +56,6 @@ def _is_built(level: str) -> bool:
     return importlib.util.find_spec(f"kernels._frame_{level}") is not None
 
 
-@lru_cache(maxsize=1)
 def _choice() -> str:
     levels = supported()
     wanted = os.environ.get("EDGE_KERNELS", "")
@@ -72,3 +70,6 @@ def _choice() -> str:
             "try: in a checkout, python setup.py build_ext --inplace"
         )
     return wanted or levels[0]
+
+
+_LEVEL = _choice()

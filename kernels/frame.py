@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import floor
+from math import floor, inf, isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -94,6 +94,10 @@ def frame_to_tensor(
     ValueError
         An argument, named in the message, does not fit.
     """
+    if num_threads < 1:
+        raise ValueError(f"num_threads: {num_threads} must be at least 1")
+    if not isfinite(pad_value):
+        raise ValueError(f"pad_value: {pad_value} must be finite")
     image = np.asarray(frame)
     samples = _samples(image, plan, channels)
     tensor = _output(out, plan, channels, layout)
@@ -145,7 +149,7 @@ def _step(image: NDArray[Any], transform: GrayscaleTransform) -> tuple[NDArray[A
         shown = transform.apply(image).astype(np.float32)
         return np.ascontiguousarray(shown), _Clip(0, 0.0, 1.0, 1.0, 0.0)
     packed = image.strides[-1] == image.itemsize and (image.ndim == 2 or image.strides[1] == 3 * image.itemsize)
-    source = image if packed and image.flags.aligned else np.ascontiguousarray(image)
+    source = image if packed and image.flags.aligned else np.array(image, order="C")
     fold = _clip if transform.lut is None else _table
     return source, fold(transform, int(limits.min), int(limits.max))
 
@@ -199,8 +203,12 @@ def _output(out: NDArray[np.float32] | None, plan: ResamplePlan, channels: int, 
 def _normalisation(mean: PerChannel, std: PerChannel, scale: float, channels: int) -> _Normalisation:
     """Per channel gain and shift of (shown * scale - mean) / std."""
     means, stds = _per_channel("mean", mean, channels), _per_channel("std", std, channels)
-    if not all(s > 0 for s in stds):
+    if not all(isfinite(m) for m in means):
+        raise ValueError(f"mean: {mean} must be finite")
+    if not all(0 < s < inf for s in stds):
         raise ValueError(f"std: {std} must be above 0")
+    if not isfinite(scale):
+        raise ValueError(f"scale: {scale} must be finite")
     return _Normalisation([scale / s for s in stds], [-m / s for m, s in zip(means, stds, strict=True)])
 
 

@@ -61,7 +61,9 @@ class GrayscaleTransform:
         `center` and `width` are in output units of the rescale. `padding` is an inclusive range of stored values
         that are shown black. Raises ValueError naming the argument.
         """
-        _check_window(width, function, slope)
+        stored_range(bits_stored, signed)
+        _check_window(center, width, function)
+        _check_rescale(slope, intercept)
         if function == "SIGMOID" or (function == "LINEAR" and width == 1):
             curve = voi_curve(center, width, function)
             return cls._table(lambda v: curve(v * slope + intercept), bits_stored, signed, invert, padding)
@@ -79,7 +81,7 @@ class GrayscaleTransform:
         padding: tuple[int, int] | None = None,
     ) -> Self:
         """No VOI transform: the range that BitsStored can hold, through the rescale, becomes 0..1."""
-        _check_slope(slope)
+        _check_rescale(slope, intercept)
         low, high = stored_range(bits_stored, signed)
         ends = sorted((low * slope + intercept, high * slope + intercept))
         return cls._affine(ends[0], ends[1], slope, intercept, invert, bits_stored, signed, padding)
@@ -158,15 +160,18 @@ class GrayscaleTransform:
         return cls(float(low), float(high), lut=lut, bias=-low)
 
 
-def _check_window(width: float, function: str, slope: float) -> None:
+def _check_window(center: float, width: float, function: str) -> None:
     if function not in get_args(VOILUTFunction):
         raise ValueError(f"function: {function!r} is not one of {', '.join(get_args(VOILUTFunction))}")
     least = "at least 1" if function == "LINEAR" else "above 0"
     if not (np.isfinite(width) and (width >= 1 if function == "LINEAR" else width > 0)):
         raise ValueError(f"width: {width} must be {least} for {function}")
-    _check_slope(slope)
+    if not np.isfinite(center):
+        raise ValueError(f"center: {center} must be finite")
 
 
-def _check_slope(slope: float) -> None:
+def _check_rescale(slope: float, intercept: float) -> None:
     if not np.isfinite(slope) or slope == 0:
         raise ValueError(f"slope: {slope} must be finite and not 0")
+    if not np.isfinite(intercept):
+        raise ValueError(f"intercept: {intercept} must be finite")
