@@ -42,7 +42,7 @@ __typespec__ __slice__ TensorShape
 """
 _KNOWN = frozenset((_LAYERS + _OTHERS).split())
 _MODULE = re.compile(
-    r"keras(\.(layers|initializers|regularizers|constraints|models|dtype_policies|activations|random)(\.\w+)*"
+    r"(?:tf_)?keras(\.(layers|initializers|regularizers|constraints|models|dtype_policies|activations|random)(\.\w+)*"
     r"|\.src\.(layers|models|engine|initializers|regularizers|constraints|dtype_policies|random|mixed_precision)(\.\w+)*)?"
     r"|tensorflow\.python(\.\w+)*|builtins"
 )

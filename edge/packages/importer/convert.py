@@ -62,7 +62,10 @@ def _saved_model(path: Path) -> tuple[Any, dict[str, tuple[list[int], str]]]:
     function = loaded.signatures["serving_default"]
     specs = function.structured_input_signature[1]
     names = sorted(specs)
-    shapes = {name: (_fixed(specs[name].shape), specs[name].dtype.name) for name in names}
+    ours = ["input"] if len(names) == 1 else names
+    shapes = {
+        shown: (_fixed(specs[name].shape), specs[name].dtype.name) for shown, name in zip(ours, names, strict=True)
+    }
 
     def call(*tensors: Any) -> list[Any]:
         answer = function(**dict(zip(names, tensors, strict=True)))
