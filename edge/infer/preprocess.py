@@ -24,8 +24,8 @@ Tensor = npt.NDArray[np.float32]
 _TAKEN = ("MONOCHROME1", "MONOCHROME2", "RGB")
 _PLAIN = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation",
-    "PresentationLUTShape", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
+    "PresentationLUTShape", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "PixelPaddingValue", "PixelPaddingRangeLimit",
 )  # fmt: skip
 _TABLES = ("ModalityLUTSequence", "VOILUTSequence")
 _VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")

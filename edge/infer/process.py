@@ -39,14 +39,12 @@ class Model:
     max_frame_bytes: int
 
 
-def load_model(package: Package, providers: tuple[str, ...], max_frame_bytes: int) -> Model:
-    """Read and verify the graph of `package`.
+def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int) -> Model:
+    """Read and verify the graph of `package`, to be run on the first of `backends` that is here.
 
-    `providers` is the box's own order; "auto" takes the order of the manifest. Raises PackageError.
+    Raises PackageError.
     """
     graph = package.read(GRAPH)
-    approved = package.manifest.runtime.backends
-    backends = approved if "auto" in providers else tuple(name for name in providers if name in approved)
     descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.journal.database import DatabaseError, Value
+from edge.journal.database import DatabaseError, Row, Value
 from edge.journal.journal import Journal
 from edge.journal.work import PRIORITIES
 
@@ -14,6 +14,18 @@ _THINGS = {
     "job": ("READY", "RUNNING", "DONE", "QUARANTINED", "DISCARDED"),
     "delivery": ("PENDING", "SENT", "HELD", "FAILED", "SUPERSEDED", "DISCARDED"),
 }
+
+_JOB = (
+    "SELECT job.id, job.state, job.reason, unit.scope, unit.uid AS unit, job.revision, unit.package, job.outcome, "
+    "job.route, job.priority, job.attempts, unit.study_instance_uid, job.report, job.ready_at, job.ended_at "
+    "FROM job JOIN unit ON unit.id = job.unit"
+)
+_DELIVERY = (
+    "SELECT delivery.id, delivery.state, delivery.reason, delivery.destination, delivery.sop_instance_uid, "
+    "delivery.job, unit.package, job.outcome, delivery.priority, delivery.attempts, delivery.not_before, "
+    "delivery.created_at, delivery.ended_at "
+    "FROM delivery JOIN job ON job.id = delivery.job JOIN unit ON unit.id = job.unit"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +117,32 @@ def jobs(journal: Journal, state: str = "", limit: int = 100) -> list[JobView]:
     """The newest jobs first, only those in `state` if one is given."""
     where, values = _filter("job", state, limit)
     rows = journal.database.rows(
-        "SELECT job.id, job.state, job.reason, unit.scope, unit.uid AS unit, job.revision, unit.package, job.outcome, "
-        "job.route, job.priority, job.attempts, unit.study_instance_uid, job.report, job.ready_at, job.ended_at "
-        f"FROM job JOIN unit ON unit.id = job.unit {where} ORDER BY job.id DESC LIMIT ?",
+        f"{_JOB} {where} ORDER BY job.id DESC LIMIT ?",
         values,
     )
-    return [JobView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])}) for row in rows]
+    return [_job(row) for row in rows]
+
+
+def job(journal: Journal, job_id: int) -> JobView | None:
+    """One job, or None."""
+    row = journal.database.row(f"{_JOB} WHERE job.id = ?", (job_id,))
+    return _job(row) if row else None
 
 
 def deliveries(journal: Journal, state: str = "", limit: int = 100) -> list[DeliveryView]:
     """The newest deliveries first, only those in `state` if one is given."""
     where, values = _filter("delivery", state, limit)
     rows = journal.database.rows(
-        "SELECT delivery.id, delivery.state, delivery.reason, delivery.destination, delivery.sop_instance_uid, "
-        "delivery.job, unit.package, job.outcome, delivery.priority, delivery.attempts, delivery.not_before, "
-        "delivery.created_at, delivery.ended_at "
-        "FROM delivery JOIN job ON job.id = delivery.job JOIN unit ON unit.id = job.unit "
-        f"{where} ORDER BY delivery.id DESC LIMIT ?",
+        f"{_DELIVERY} {where} ORDER BY delivery.id DESC LIMIT ?",
         values,
     )
-    return [DeliveryView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])}) for row in rows]
+    return [_delivery(row) for row in rows]
+
+
+def deliveries_of(journal: Journal, job_id: int) -> list[DeliveryView]:
+    """The deliveries of one job, oldest first."""
+    rows = journal.database.rows(f"{_DELIVERY} WHERE delivery.job = ? ORDER BY delivery.id", (job_id,))
+    return [_delivery(row) for row in rows]
 
 
 def events(journal: Journal, limit: int = 20) -> list[EventView]:
@@ -160,3 +178,11 @@ def damage(journal: Journal) -> str:
 
 def _filter(table: str, state: str, limit: int) -> tuple[str, list[Value]]:
     return (f"WHERE {table}.state = ?", [state, limit]) if state else ("", [limit])
+
+
+def _job(row: Row) -> JobView:
+    return JobView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])})
+
+
+def _delivery(row: Row) -> DeliveryView:
+    return DeliveryView(**{**dict(row), "priority": str(PRIORITIES[row["priority"]])})

@@ -1,0 +1,211 @@
+"""One job from lease to result: members, verdict, report, egress gate, outbox, signature, journal.
+
+Comes in: a leased job. Goes out: the job DONE or QUARANTINED with an outcome and its deliveries queued, or READY
+again when another attempt may help. Whatever one object does, the room goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mmap
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from edge import crypto, reasons
+from edge.config import Settings
+from edge.errors import EdgeError, GateHit, JournalError, SealError
+from edge.infer import egress, outbox, pipeline
+from edge.infer.headers import Headers
+from edge.infer.identity import identity_tokens
+from edge.infer.pipeline import Request, Verdict
+from edge.infer.pool import Pool
+from edge.infer.protocol import Answer
+from edge.infer.refusal import Refusal
+from edge.infer.roster import Line
+from edge.journal import Journal, work
+from edge.journal.work import Outgoing
+from edge.operate.logs import frames
+from edge.records import UID, Instance, Job, Outcome, Result, Source
+from edge.report.identity import BoxIdentity
+from edge.report.sr import COMPREHENSIVE_3D_SR, build_sr
+from edge.statement import result_statement
+from edge.vault import Opener
+
+NO_SIGNATURE = "0" * 128
+"""What a HELD delivery carries: deliver refuses it, so moving its state alone lets nothing out."""
+
+log = logging.getLogger("edge.infer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The images of a job, as far as they could be read."""
+
+    sources: tuple[Source, ...]
+    datasets: tuple[Dataset, ...]
+
+
+class Dispatcher:
+    """Runs jobs; one instance serves all lanes."""
+
+    def __init__(
+        self, settings: Settings, journal: Journal, lines: Mapping[str, Line], *, opener: Opener, headers: Headers,
+        pool: Pool, box: BoxIdentity, sign_key: bytes,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._journal = journal
+        self._lines = lines
+        self._opener = opener
+        self._headers = headers
+        self._pool = pool
+        self._box = box
+        self._sign_key = sign_key
+
+    def process(self, job: Job) -> bool:
+        """Bring `job` to its end, or back to READY; whether something waits to be delivered. Never raises."""
+        started = time.perf_counter()
+        try:
+            verdict, sending = self._process(job)
+        except JournalError:
+            log.warning("job %d belongs to someone else now", job.id)
+            return False
+        except Exception as error:  # noqa: BLE001 - the last net: one job, not the room
+            log.error("job %d: %s\n%s", job.id, type(error).__name__, frames(error))
+            return self._after_a_bug(job)
+        self._report(job, verdict, (time.perf_counter() - started) * 1e3)
+        return sending
+
+    def _process(self, job: Job) -> tuple[Verdict, bool]:
+        line = self._lines.get(job.route)
+        if line is None or line.package is None or line.problem:
+            # nobody can say in whose name a report would speak, so there is none
+            verdict = pipeline.stopped("package-unavailable")
+            return verdict, self._finish(job, verdict, UID(""), "", [])
+        request = Request(
+            job.scope, job.uid, job.study_instance_uid, job.revision, job.route, line.package, self._box.device_uid,
+            work.predecessor(self._journal, job) if job.revision > 1 else None,
+        )  # fmt: skip
+        written = outbox.find(self._settings.outbox, request.report_uid)
+        if written is not None:
+            verdict = Verdict(written.outcome, written.reason)
+            return verdict, self._deliver(job, line, request, verdict, written.blob)
+        return self._run(job, line, request)
+
+    def _run(self, job: Job, line: Line, request: Request) -> tuple[Verdict, bool]:
+        seen, verdict = self._look(job, request)
+        if self._may_retry(job, verdict):
+            work.retry_later(self._journal, job.id, verdict.reason)
+            return verdict, False
+        if verdict.outcome not in line.route.send or not line.route.deliver:
+            return verdict, self._finish(job, verdict, UID(""), request.package.digest, [])
+        result = pipeline.result(request, seen.sources, verdict)
+        blob = build_sr(result, box=self._box)
+        try:
+            self._release(blob, result, seen)
+        except GateHit as hit:
+            log.warning("report %s held: %s", request.report_uid, hit.reason)
+            return verdict, self._hold(job, line, request, verdict, blob, hit.reason)
+        outbox.write(self._settings.outbox, request.report_uid, blob)
+        return verdict, self._deliver(job, line, request, verdict, blob)
+
+    def _look(self, job: Job, request: Request) -> tuple[_Seen, Verdict]:
+        members = work.members(self._journal, job)
+        if not members:
+            return _Seen((), ()), pipeline.stopped("no-images")
+        if job.attempts > self._settings.infer.attempts:
+            # the room itself ended during every attempt, so there is no later one
+            return _Seen(tuple(pipeline.source(each, None) for each in members), ()), pipeline.stopped("internal")
+        instance = members[-1]
+        try:
+            dataset = self._headers.take(instance)
+        except (Refusal, SealError) as error:
+            reason = error.reason if isinstance(error, Refusal) else "sealed-object-damaged"
+            return _Seen((pipeline.source(instance, None),), ()), pipeline.stopped(reason)
+        manifest = request.package.manifest
+        verdict = pipeline.look(manifest, dataset, lambda: self._evaluate(manifest.name, instance))
+        return _Seen((pipeline.source(instance, dataset),), (dataset,)), verdict
+
+    def _evaluate(self, package: str, instance: Instance) -> tuple[Answer, str]:
+        """Unseal into anonymous memory that only the worker gets, and let it look."""
+        try:
+            data, size = _unsealed(self._opener, instance)
+        except SealError:
+            return Answer(reason="sealed-object-damaged"), ""
+        try:
+            return self._pool.evaluate(package, data, size, instance.transfer_syntax_uid)
+        finally:
+            os.close(data)
+
+    def _release(self, blob: bytes, result: Result, seen: _Seen) -> None:
+        tokens: frozenset[str] = frozenset()
+        for dataset in seen.datasets:
+            tokens |= identity_tokens(dataset)
+        egress.release(blob, result=result, box=self._box, identity=tokens)
+
+    def _may_retry(self, job: Job, verdict: Verdict) -> bool:
+        retryable = bool(verdict.reason) and reasons.look_up(verdict.reason).retryable
+        return retryable and job.attempts < self._settings.infer.attempts
+
+    def _deliver(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes) -> bool:
+        digest = hashlib.sha256(blob).hexdigest()
+        outgoing = [
+            Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, self._sign(request, alias, digest))
+            for alias in line.route.deliver
+        ]
+        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing)
+
+    def _hold(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, reason: str) -> bool:
+        """Nothing is written or signed: a person looks, corrects the cause, and `edge jobs retry` makes it anew."""
+        digest = hashlib.sha256(blob).hexdigest()
+        outgoing = [
+            Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, NO_SIGNATURE, held=reason)
+            for alias in line.route.deliver
+        ]
+        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing)
+
+    def _sign(self, request: Request, alias: str, digest: str) -> str:
+        return crypto.sign(self._sign_key, result_statement(request.report_uid, alias, digest)).hex()
+
+    def _finish(self, job: Job, verdict: Verdict, report: UID, digest: str, outgoing: list[Outgoing]) -> bool:
+        work.finish(
+            self._journal, job, outcome=verdict.outcome, reason=verdict.reason, report=report, digest=digest,
+            quarantine=verdict.outcome is Outcome.FAILED, outgoing=outgoing,
+        )  # fmt: skip
+        return any(not item.held for item in outgoing)
+
+    def _after_a_bug(self, job: Job) -> bool:
+        """Another attempt, or the end: the job must never stay RUNNING."""
+        try:
+            if job.attempts < self._settings.infer.attempts:
+                work.retry_later(self._journal, job.id, "internal")
+            else:
+                self._finish(job, pipeline.stopped("internal"), UID(""), "", [])
+        except EdgeError as error:
+            log.error("job %d: %s", job.id, error.code)
+        return False
+
+    def _report(self, job: Job, verdict: Verdict, milliseconds: float) -> None:
+        stages = " ".join(f"{name}={value:.1f}" for name, value in verdict.milliseconds.items())
+        log.info(
+            "job %d attempt %d: %s %s %s%.1f ms %s", job.id, job.attempts, verdict.outcome, verdict.reason or "-",
+            f"{verdict.error} " if verdict.error else "", milliseconds, stages,
+        )  # fmt: skip
+
+
+def _unsealed(opener: Opener, instance: Instance) -> tuple[int, int]:
+    """The data set in anonymous memory: (descriptor, size). Raises SealError."""
+    size = opener.size(instance.object_id)
+    descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, max(1, size))
+        with mmap.mmap(descriptor, max(1, size)) as target, memoryview(target) as view:
+            opener.read_into(instance.object_id, view[:size])
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, max(1, size)

@@ -1,0 +1,54 @@
+"""Headers of stored objects, opened with infer's key and parsed once: at routing, kept for the job that follows."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from pydicom.dataset import Dataset
+
+from edge.infer.header import read_header
+from edge.records import Instance
+from edge.vault import Opener
+
+_KEPT = 32
+
+
+class Headers:
+    """Reads headers from the spool. A kept header is given to one job only: parsing a value changes a data set."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._kept: OrderedDict[str, Dataset] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, instance: Instance) -> Dataset:
+        """The attributes before the pixel data.
+
+        Raises
+        ------
+        Refusal
+            `unreadable`.
+        SealError
+            If the object cannot be opened.
+        """
+        head = self._opener.head(instance.object_id)
+        if len(head) < instance.size:
+            header = read_header(head, instance.transfer_syntax_uid)
+            if header.is_whole:
+                return header.dataset
+            head = bytes(self._opener.read(instance.object_id))
+        return read_header(head, instance.transfer_syntax_uid).dataset
+
+    def keep(self, instance: Instance, dataset: Dataset) -> None:
+        """Remember `dataset` for the job that will ask for it soon."""
+        with self._lock:
+            self._kept[instance.object_id] = dataset
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+
+    def take(self, instance: Instance) -> Dataset:
+        """The kept header, or a newly read one. Raises as `read`."""
+        with self._lock:
+            dataset = self._kept.pop(instance.object_id, None)
+        return self.read(instance) if dataset is None else dataset

@@ -1,0 +1,42 @@
+"""The outbox: one file a report, written once. Only objects that the egress gate let pass come here.
+
+A job that is run again after a crash finds the file and adopts it with the outcome that it tells, so that one UID has
+one byte string for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import BadObject
+from edge.files import write_durably
+from edge.records import UID, Outcome, as_code
+from edge.report.reader import read_report
+
+_MODE = 0o440
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report that lies in the outbox."""
+
+    blob: bytes
+    outcome: Outcome
+    reason: str
+
+
+def write(outbox: Path, report_uid: UID, blob: bytes) -> None:
+    """Put a released object into the outbox: whole and flushed, or not at all."""
+    write_durably(outbox / f"{report_uid}.dcm", blob, _MODE)
+
+
+def find(outbox: Path, report_uid: UID) -> Written | None:
+    """The report that an earlier attempt wrote, or None when there is none that is whole and ours."""
+    try:
+        blob = (outbox / f"{report_uid}.dcm").read_bytes()
+        view = read_report(blob)
+        outcome = Outcome(view.outcome)
+    except (FileNotFoundError, BadObject, ValueError):
+        return None
+    return Written(blob, outcome, as_code(view.reason)) if view.sop_instance_uid == report_uid else None

@@ -1,0 +1,134 @@
+"""A job as a function of records and bytes: rules, model, findings, result. Nothing here touches journal or spool.
+
+The room, `edge models try` and the demo go through the same functions, so what is tried is what is run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+
+from edge import reasons
+from edge.infer import applicability, postprocess
+from edge.infer.header import number, values
+from edge.infer.protocol import Answer
+from edge.infer.refusal import Refusal
+from edge.packages.manifest import Manifest
+from edge.packages.package import Package
+from edge.records import UID, Finding, Instance, Outcome, Result, Scope, Source
+from edge.report.identity import report_uid, series_uid
+
+Evaluate = Callable[[], tuple[Answer, str]]
+"""Runs the model on the image; the answer and the provider that gave it."""
+
+_DIRECTION = re.compile(r"[ALRPHF]{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a job is about."""
+
+    scope: Scope
+    uid: UID
+    study_instance_uid: UID
+    revision: int
+    route: str
+    package: Package
+    device_uid: UID
+    predecessor: UID | None = None
+
+    @property
+    def report_uid(self) -> UID:
+        """The SOP Instance UID that the report on this request has, whenever it is made."""
+        return report_uid(self.scope, self.uid, self.revision, self.package.digest, self.route)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How looking ended. `error` is the class name of what was raised in the worker, for the log."""
+
+    outcome: Outcome
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    provider: str = ""
+    error: str = ""
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def look(manifest: Manifest, dataset: Dataset, evaluate: Evaluate) -> Verdict:
+    """Whether the package declares itself for the image and, if so, what its model finds; never raises."""
+    try:
+        reason = applicability.check(manifest.applicability, dataset)
+    except Refusal as refusal:
+        return stopped(refusal.reason)
+    if reason:
+        return stopped(reason)
+    answer, provider = evaluate()
+    if answer.reason:
+        return stopped(answer.reason, provider, answer)
+    try:
+        found = postprocess.findings(manifest, answer.outputs)
+    except Refusal as refusal:
+        return stopped(refusal.reason, provider, answer)
+    return Verdict(Outcome.SUCCEEDED, "", found, provider, "", answer.milliseconds)
+
+
+def stopped(reason: str, provider: str = "", answer: Answer | None = None) -> Verdict:
+    """A verdict without findings: the outcome is the one that the catalogue gives the reason."""
+    outcome = reasons.look_up(reason).outcome
+    if answer is None:
+        return Verdict(outcome, reason, provider=provider)
+    return Verdict(outcome, reason, (), provider, answer.error, answer.milliseconds)
+
+
+def source(instance: Instance, dataset: Dataset | None) -> Source:
+    """What a report may say about the image: UIDs and geometry."""
+    return Source(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        series_instance_uid=instance.series_instance_uid,
+        study_instance_uid=instance.study_instance_uid,
+        modality=instance.modality,
+        rows=_size(dataset, "Rows"),
+        columns=_size(dataset, "Columns"),
+        patient_orientation=_orientation(dataset),
+    )
+
+
+def result(request: Request, sources: tuple[Source, ...], verdict: Verdict) -> Result:
+    """All that the report may be built from."""
+    package = request.package
+    return Result(
+        report_uid=request.report_uid,
+        series_uid=series_uid(request.study_instance_uid, package.digest, "SR"),
+        study_instance_uid=request.study_instance_uid,
+        sources=sources,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        findings=verdict.findings,
+        package=package.identity(),
+        provider=verdict.provider,
+        revision=request.revision,
+        predecessor=request.predecessor,
+        device_uid=request.device_uid,
+    )
+
+
+def _size(dataset: Dataset | None, keyword: str) -> int:
+    try:
+        return 0 if dataset is None else number(dataset, keyword, 0)
+    except Refusal:
+        return 0
+
+
+def _orientation(dataset: Dataset | None) -> tuple[str, str] | None:
+    try:
+        found = () if dataset is None else values(dataset, "PatientOrientation")
+    except Refusal:
+        return None
+    if len(found) != 2 or not all(_DIRECTION.fullmatch(text) for text in found):
+        return None
+    return found[0], found[1]

@@ -1,0 +1,157 @@
+"""The infer room: holds the opening key, runs models in workers, is the only writer of the outbox.
+
+`start` takes keys, journal and packages; `run` lets the lanes work until told to stop; `stop` ends the workers. A
+lane is a thread that takes one job after the other; the models run in worker processes, so lanes only wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+
+import edge
+from edge import keys
+from edge.config import Settings
+from edge.errors import EdgeError
+from edge.infer import lockdown
+from edge.infer.completion import Completion
+from edge.infer.desk import Desk
+from edge.infer.dispatcher import Dispatcher
+from edge.infer.headers import Headers
+from edge.infer.pool import Pool
+from edge.infer.process import Model, load_model
+from edge.infer.roster import Line, backends, line_up
+from edge.journal import Journal, work
+from edge.operate.logs import frames
+from edge.packages.registry import Registry
+from edge.records import UID
+from edge.report.identity import BoxIdentity
+from edge.rooms import announce
+from edge.vault import Opener
+from edge.wake import POLL_SECONDS, Doorbell, Ringer
+
+_LEASE_MARGIN_SECONDS = 300.0
+
+log = logging.getLogger("edge.infer")
+
+
+def box_identity(settings: Settings) -> BoxIdentity:
+    """Who this box is in its reports. Raises KeyFileError."""
+    device_uid = UID(keys.device_uid(settings.keys))
+    serial = hashlib.sha256(device_uid.encode()).hexdigest()[:16]
+    return BoxIdentity(device_uid, serial, edge.__version__)
+
+
+class Room:
+    """See edge/rooms.py. `registry` is given by tests that bring packages of their own."""
+
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._work = threading.Condition()
+        self._rings = 0
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Take keys, journal and packages. Raises EdgeError; a route that cannot run is announced, not raised."""
+        lockdown.undumpable()
+        settings = self._settings
+        opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
+        box, sign_key = box_identity(settings), keys.load(settings.keys, "sign.key")
+        lines = _lines(settings, self._registry)
+        models = _models(lines, settings)
+        self._journal = Journal(settings.journal)
+        work.release_stale(self._journal)
+        self._lanes = settings.infer.workers or os.cpu_count() or 1
+        self.pool = Pool(models, self._lanes)
+        headers = Headers(opener)
+        by_name = {line.route.name: line for line in lines}
+        longest = max((model.package.manifest.limits.seconds for model in models.values()), default=0.0)
+        completion = Completion({name: line.route for name, line in by_name.items()})
+        self._desk = Desk(self._journal, headers, lines, completion, longest + _LEASE_MARGIN_SECONDS)
+        self._dispatcher = Dispatcher(
+            settings, self._journal, by_name, opener=opener, headers=headers, pool=self.pool, box=box, sign_key=sign_key
+        )
+        self._doorbell = Doorbell(settings.run, "infer")
+        self._ringer = Ringer(settings.run)
+        self.pool.warm()
+        _announce(settings, lines, self._lanes)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Pass rings on to the lanes until `stopping` is set; then wait until each has ended its job."""
+        lanes = [threading.Thread(target=self._lane, name=f"lane-{number}") for number in range(self._lanes)]
+        for lane in lanes:
+            lane.start()
+        while not stopping.is_set():
+            self._doorbell.wait(POLL_SECONDS)
+            self._hint()
+        self._stopping.set()
+        for _ in lanes:
+            self._hint()
+        for lane in lanes:
+            lane.join()
+
+    def wake(self) -> None:
+        """Make `run` look at its event (safe in a signal handler)."""
+        self._doorbell.ring_self()
+
+    def stop(self) -> None:
+        """End the workers and release everything."""
+        self.pool.close()
+        self._doorbell.close()
+        self._ringer.close()
+        self._journal.close()
+
+    def _lane(self) -> None:
+        while not self._stopping.is_set():
+            rings = self._rings
+            try:
+                job = self._desk.take()
+            except Exception as error:  # noqa: BLE001 - a full disk or a locked journal: look again at the next poll
+                log.error("no job could be taken: %s\n%s", type(error).__name__, frames(error))
+                job = None
+            if job is None:
+                self._rest(rings)
+                continue
+            self._hint()  # where one job was, there may be another
+            if self._dispatcher.process(job):
+                self._ringer.ring("deliver")
+
+    def _rest(self, rings: int) -> None:
+        """Wait for a hint, unless one came since the bell had rung `rings` times."""
+        with self._work:
+            if self._rings == rings:
+                self._work.wait(POLL_SECONDS)
+
+    def _hint(self) -> None:
+        """There may be work for one more lane."""
+        with self._work:
+            self._rings += 1
+            self._work.notify()
+
+
+def _lines(settings: Settings, registry: Registry | None) -> tuple[Line, ...]:
+    try:
+        return line_up(settings, registry or Registry())
+    except EdgeError as error:
+        # the packages of this installation are damaged: what comes in is kept, and the error is shown
+        return tuple(Line(route, None, str(error)) for route in settings.routes)
+
+
+def _models(lines: tuple[Line, ...], settings: Settings) -> dict[str, Model]:
+    """The packages that run, by name."""
+    most = settings.infer.max_frame_mib << 20
+    return {
+        line.package.manifest.name: load_model(line.package, backends(line.package, settings.infer.providers), most)
+        for line in lines
+        if line.package is not None and not line.problem
+    }
+
+
+def _announce(settings: Settings, lines: tuple[Line, ...], lanes: int) -> None:
+    problems = [f"{line.route.name}: {line.problem}" for line in lines if line.problem]
+    for problem in problems:
+        log.error("route %s", problem)
+    announce(settings, "infer", lanes=lanes, routes=len(lines), stopped=len(problems), problems="; ".join(problems))
