@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -28,14 +29,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from edge.demo import house, inputs
+    from edge.demo.archive import Archive
     from edge.demo.run import demonstrate
 
     began = time.monotonic()
     inputs.check(args.files)
-    with house.starting(house.workplace(), keep=args.keep) as starting:
+    folder = house.workplace()
+    with (
+        contextlib.closing(Archive(folder / "reports")) as archive,
+        house.starting(folder, archive.port, keep=args.keep) as starting,
+    ):
         _progress("starting a box of three rooms and an archive, on loopback only")
         pictures = [inputs.read(path) for path in args.files] or [inputs.the_phantom()]
-        answers = demonstrate(starting.ready(), pictures, _progress)
+        answers = demonstrate(starting.ready(), archive, pictures, _progress)
         elapsed = 1000.0 * (time.monotonic() - began)
     if args.json:
         print_json(_document(answers, elapsed))
@@ -87,6 +93,8 @@ def _text(answers: list[Answer], elapsed: float) -> Iterator[str]:
     if len(answers) > 1 or not shown:
         yield from _table(answers)
     if shown:
+        if shown.picture.wrapped:
+            yield "It was pushed as an X-ray of an invented child of 4 years."
         yield f"The report lies at {shown.report}"
         yield f"Push to report {shown.elapsed_ms:.0f} ms; {elapsed / 1000:.1f} s in all, start of the box included."
 
@@ -97,8 +105,18 @@ def _table(answers: list[Answer]) -> Iterator[str]:
         took = f"{answer.elapsed_ms:.0f} ms" if answer.elapsed_ms is not None else ""
         yield f"{_findings(answer):<34}{took:>8}  {answer.picture.file}"
         if answer.reason:
-            yield f"    {answer.reason}"
+            yield f"    {answer.reason}{_sentence(answer.reason)}"
     yield ""
+
+
+def _sentence(reason: str) -> str:
+    """What a reason of the catalogue means; a DICOM status speaks for itself."""
+    from edge import reasons
+
+    try:
+        return f": {reasons.sentence(reason)}"
+    except KeyError:
+        return ""
 
 
 def _findings(answer: Answer) -> str:

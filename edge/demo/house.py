@@ -1,4 +1,4 @@
-"""A whole appliance for a few seconds: a box of three rooms and an archive, on loopback, in a folder of their own."""
+"""A whole appliance for a few seconds: a box of three rooms, on loopback, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from edge import rooms
 from edge.config import Settings, load
-from edge.demo.archive import Archive
 from edge.errors import EnvironmentFailure
 from edge.scu import Peer
 
@@ -49,19 +48,17 @@ port = {port}
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What runs: the box's settings, the archive, and how to call the box."""
+    """A running box: its settings, and how to call it as the peer `demo`."""
 
     settings: Settings
-    archive: Archive
     box: Peer
 
 
 class Starting:
     """The rooms are on their way up; other work can be done meanwhile."""
 
-    def __init__(self, settings: Settings, archive: Archive, household: rooms.Household, log: Path) -> None:
+    def __init__(self, settings: Settings, household: rooms.Household, log: Path) -> None:
         self._settings = settings
-        self._archive = archive
         self._household = household
         self._log = log
 
@@ -74,31 +71,34 @@ class Starting:
             said = self._log.read_text("utf-8", "replace").strip().splitlines()
             raise EnvironmentFailure(
                 f"the rooms did not start: {said[-1] if said else 'they said nothing'}",
-                hint="`edge doctor --config` with the edge.toml of the demo (--keep)",
+                hint="`edge demo --keep`, then `edge doctor --config` with its edge.toml",
             )
-        peer = Peer("127.0.0.1", int(facts["port"]), called="EDGE", calling=CALLING)
-        return House(self._settings, self._archive, peer)
+        return House(self._settings, Peer("127.0.0.1", int(facts["port"]), called="EDGE", calling=CALLING))
 
 
 @contextlib.contextmanager
-def starting(folder: Path, *, keep: bool) -> Iterator[Starting]:
-    """Start everything in a new folder below `folder`; afterwards only `folder`/reports is left, unless `keep`."""
+def starting(folder: Path, archive_port: int, *, keep: bool = False) -> Iterator[Starting]:
+    """Start a box in a new folder below `folder`; it is stopped and, unless `keep`, removed afterwards.
+
+    Parameters
+    ----------
+    archive_port : int
+        Where on loopback the reports are to go.
+    """
     home = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
-    archive = Archive(folder / "reports")
     log = home / "rooms.log"
     try:
-        (home / "edge.toml").write_text(_EDGE_TOML.format(port=archive.port))
+        (home / "edge.toml").write_text(_EDGE_TOML.format(port=archive_port))
         settings = load(home / "edge.toml")
         rooms.make_root(settings)
         with log.open("ab") as output:
             household = rooms.Household(settings, output.fileno())
             household.start()
         try:
-            yield Starting(settings, archive, household, log)
+            yield Starting(settings, household, log)
         finally:
             household.stop()
     finally:
-        archive.close()
         if not keep:
             shutil.rmtree(home, ignore_errors=True)
 

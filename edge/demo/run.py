@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.demo.archive import Archive
 from edge.demo.house import House
 from edge.demo.inputs import Picture
 from edge.errors import PeerFailure
@@ -54,12 +55,12 @@ class _Pushed:
     refused: str
 
 
-def demonstrate(house: House, pictures: list[Picture], progress: Progress) -> list[Answer]:
+def demonstrate(house: House, archive: Archive, pictures: list[Picture], progress: Progress) -> list[Answer]:
     """Push `pictures` in order, wait for what comes back, answer for each."""
     pushed = list(_push(house, pictures, progress))
     journal = Journal(house.settings.journal)
     try:
-        return _collect(house, journal, pushed, progress)
+        return _collect(archive, journal, pushed, progress)
     finally:
         journal.close()
 
@@ -96,23 +97,23 @@ def _batches(pictures: list[Picture]) -> Iterable[list[Picture]]:
     return [pictures[at : at + _MOST_CONTEXTS] for at in range(0, len(pictures), _MOST_CONTEXTS)]
 
 
-def _collect(house: House, journal: Journal, pushed: list[_Pushed], progress: Progress) -> list[Answer]:
+def _collect(archive: Archive, journal: Journal, pushed: list[_Pushed], progress: Progress) -> list[Answer]:
     answers: dict[int, Answer] = {}
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(answers) < len(pushed) and time.monotonic() < deadline:
-        known = len(house.archive.arrived())
+        known = len(archive.arrived())
         for index, item in enumerate(pushed):
-            answer = None if index in answers else _answer(house, journal, item)
+            answer = None if index in answers else _answer(archive, journal, item)
             if answer is not None:
                 answers[index] = answer
                 deadline = time.monotonic() + PATIENCE_SECONDS
                 progress(f"answer for {item.picture.file}: {answer.outcome} {answer.reason}".rstrip())
         if len(answers) < len(pushed):
-            house.archive.wait(lambda arrived, known=known: len(arrived) > known, _LOOK_SECONDS)  # type: ignore[misc]
+            archive.wait(lambda arrived, known=known: len(arrived) > known, _LOOK_SECONDS)  # type: ignore[misc]
     return [answers.get(index, Answer(item.picture, "none")) for index, item in enumerate(pushed)]
 
 
-def _answer(house: House, journal: Journal, item: _Pushed) -> Answer | None:
+def _answer(archive: Archive, journal: Journal, item: _Pushed) -> Answer | None:
     """What is known for good about one push, or None while it is under way."""
     picture = item.picture
     if picture.parts is None:
@@ -124,9 +125,9 @@ def _answer(house: House, journal: Journal, item: _Pushed) -> Answer | None:
         return None
     if found.state in ("UNROUTED", "QUARANTINED"):
         return Answer(picture, "unrouted" if found.state == "UNROUTED" else "failed", found.reason)
-    arrived = house.archive.arrived().get(found.report) if found.report else None
+    arrived = archive.arrived().get(found.report) if found.report else None
     if arrived is not None:
-        path = house.archive.path(found.report)
+        path = archive.path(found.report)
         view = read_report(path.read_bytes())
         return Answer(picture, found.outcome, found.job_reason, path, view, 1000.0 * (arrived - item.at))
     if found.delivery in ("HELD", "FAILED", "SUPERSEDED", "DISCARDED"):
