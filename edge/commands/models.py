@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
     command.add_argument(
-        "--images", type=Path, nargs="+", default=[], metavar="PATH", help="JPEG or PNG files, or a folder, to compare on"
+        "--images",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="JPEG or PNG files, or a folder, to compare on",
     )
 
     text = "is this package fit to run on this box?"
@@ -125,13 +130,19 @@ def _print(name: str, report: Report) -> None:
 
 
 def _try(args: argparse.Namespace) -> int:
-    from edge.packages.attempt import attempt
+    from edge.packages.attempt import Bench
+    from edge.packages.check import check
 
     package = _package(args.package)
-    rows = [attempt(package, path, args.png) for path in args.files]
+    problems = check(package)
+    if problems:
+        first = problems[0]
+        raise PackageError(f"the package is not fit to run: {first.what}", which=first.where, hint=first.hint)
+    with Bench(package) as bench:
+        rows = [bench.attempt(path, args.png) for path in args.files]
     if args.json:
-        print_json({"package": package.manifest.name, "digest": package.digest, "results": [asdict(row) for row in rows]})
+        results = [asdict(row) for row in rows]
+        print_json({"package": package.manifest.name, "digest": package.digest, "results": results})
     else:
-        for row in rows:
-            print(row.sentence())
-    return 0 if all(row.reason == "" for row in rows) else 1
+        print("\n".join(row.sentence() for row in rows))
+    return 1 if any(row.reason for row in rows) else 0

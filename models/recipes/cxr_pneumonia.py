@@ -115,7 +115,7 @@ def manifest(threshold: float, cases: list[dict[str, object]]) -> dict[str, obje
             }
         ],
         "limits": {"memory_mib": 1024, "seconds": 20.0},
-        "runtime": {"opset": 17, "backends": ["cpu", "cuda"]},
+        "runtime": {"opset": 17, "backends": ["cpu"]},
         "selftest": {"tolerance": 1e-4, "cases": cases},
     }
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from edge import part10
+from edge.demo import house, inputs, wrap
+from edge.demo.run import demonstrate
 from edge.infer.runtime import Session
 from edge.opencv import decode_gray
 from edge.packages.registry import Registry
@@ -40,6 +45,21 @@ def direct(name: str) -> Iterator[Callable[[bytes], float]]:
 
 @contextmanager
 def product(name: str) -> Iterator[Callable[[bytes], float]]:
-    """Image -> DX object -> C-STORE -> box -> report -> score."""
-    raise SystemExit(f"the product scorer for {name} needs a running box; use --scorer direct")
-    yield
+    """Image -> DX object of an invented child -> C-STORE -> box -> report at an archive -> its score.
+
+    A whole box on loopback, the one of `edge demo`. The score is the one in the report, with its decimals.
+    """
+    with tempfile.TemporaryDirectory() as folder, house.starting(Path(folder), keep=False) as starting:
+        running = starting.ready()
+        wanted = Registry().resolve(name).digest
+
+        def score(jpeg: bytes) -> float:
+            parts = part10.split(wrap.as_dx(decode_gray(jpeg), bits_stored=8))
+            (answer,) = demonstrate(running, [inputs.Picture("image", parts, wrapped=True)], lambda _text: None)
+            if answer.view is None or not answer.view.findings:
+                raise SystemExit(f"no report with findings: {answer.outcome} {answer.reason}")
+            if answer.view.package.digest != wanted:
+                raise SystemExit("the report is by another package")
+            return float(answer.view.findings[0].score)
+
+        yield score
