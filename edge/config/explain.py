@@ -6,6 +6,7 @@ msgspec says what is wrong and where in the document; tomllib keeps no line numb
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -94,7 +95,9 @@ def describe(kind: inspect.Type) -> str:
         described = (kind.extra_json_schema or {}).get("description")
         return str(described) if described else describe(kind.type)
     if isinstance(kind, inspect.LiteralType):
-        return "one of " + ", ".join(f'"{value}"' for value in kind.values)
+        return "one of " + ", ".join(json.dumps(value) for value in kind.values)
+    if isinstance(kind, inspect.EnumType):
+        return "one of " + ", ".join(json.dumps(str(each.value)) for each in kind.cls)
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         return _number(kind)
     if isinstance(kind, inspect.VarTupleType):
@@ -105,14 +108,19 @@ def describe(kind: inspect.Type) -> str:
         return f"a table: {describe(kind.value_type)}"
     if isinstance(kind, inspect.StructType):
         return "a section"
-    return {inspect.StrType: "text", inspect.BoolType: "true or false"}.get(type(kind), "a value")
+    if isinstance(kind, inspect.StrType):
+        return f"text of at most {kind.max_length} characters" if kind.max_length else "text"
+    return "true or false" if isinstance(kind, inspect.BoolType) else "a value"
 
 
 def _number(kind: inspect.IntType | inspect.FloatType) -> str:
     noun = "an integer" if isinstance(kind, inspect.IntType) else "a number"
-    if kind.le is None:
-        return f"{noun} of at least {kind.ge:g}" if kind.ge is not None else noun
-    return f"{noun} from {kind.ge or 0:g} to {kind.le:.0f}"
+    least, most = (f"{value:.10g}" if value is not None else "" for value in (kind.ge, kind.le))
+    if kind.gt is not None:
+        return f"{noun} above {kind.gt:g}" + (f", at most {most}" if most else "")
+    if most:
+        return f"{noun} from {least or 0} to {most}"
+    return f"{noun} of at least {least}" if least else noun
 
 
 def locate(key: str, text: str) -> str:
