@@ -264,7 +264,10 @@ class Opener:
         with self._file(object_id) as file:
             size, _ = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
-            return self._chunk(file, cipher, header, 0, size, object_id)
+            plain = bytearray(min(CHUNK, size))
+            with memoryview(plain) as target:
+                self._chunk_into(target, file, cipher, header, 0, size, bytearray(len(plain) + TAG), object_id)
+            return bytes(plain)
 
     def read_into(self, object_id: str, target: memoryview) -> int:
         """The whole data set into `target`; returns its length.
@@ -278,12 +281,11 @@ class Opener:
             size, record = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
             self._check_record(cipher, header, record, file, object_id)
-            position = 0
+            sealed = bytearray(min(CHUNK, size) + TAG)
             for index in range(size // CHUNK + 1):
-                plain = self._chunk(file, cipher, header, index, size, object_id)
-                target[position : position + len(plain)] = plain
-                position += len(plain)
-            return position
+                with target[index * CHUNK : min(size, (index + 1) * CHUNK)] as part:
+                    self._chunk_into(part, file, cipher, header, index, size, sealed, object_id)
+            return size
 
     def read(self, object_id: str) -> bytearray:
         """The whole data set."""
@@ -302,16 +304,21 @@ class Opener:
         return header, AESGCM(_object_key(self.slots.key(slot, slot_id, self._private), object_id))
 
     @staticmethod
-    def _chunk(file: _File, cipher: AESGCM, header: bytes, index: int, size: int, object_id: str) -> bytes:
-        length = min(CHUNK, size - index * CHUNK)
+    def _chunk_into(
+        target: memoryview, file: _File, cipher: AESGCM, header: bytes, index: int, size: int, buffer: bytearray,
+        object_id: str,
+    ) -> None:  # fmt: skip
+        """Chunk `index` into `target`, which is as long as its plain bytes; `buffer` takes the sealed ones."""
         # a data set that ends on a chunk boundary has an empty last chunk, so the last flag is never missing
         last = index == size // CHUNK
-        sealed = os.pread(file.descriptor, length + TAG, _HEADER.size + index * (CHUNK + TAG))
-        try:
-            aad = header + (b"\1" if last else b"\0")
-            return cipher.decrypt(index.to_bytes(12, "big"), sealed, aad)
-        except (InvalidTag, ValueError):
-            raise _damaged(object_id) from None
+        with memoryview(buffer)[: len(target) + TAG] as sealed:
+            if os.preadv(file.descriptor, [sealed], _HEADER.size + index * (CHUNK + TAG)) != len(sealed):
+                raise _damaged(object_id)
+            try:
+                aad = header + (b"\1" if last else b"\0")
+                cipher.decrypt_into(index.to_bytes(12, "big"), sealed, aad, target)
+            except (InvalidTag, ValueError):
+                raise _damaged(object_id) from None
 
     @staticmethod
     def _check_record(cipher: AESGCM, header: bytes, record: bytes, file: _File, object_id: str) -> None:
