@@ -1,10 +1,12 @@
-"""OpenCV, and nothing else of it anywhere: picture files in and out.
+"""OpenCV, and nothing else of it anywhere: picture files in and out, and the peer of `edge bench kernels`.
 
 For files that a user names on his own command line (JPEG, PNG); pixel data of received DICOM objects is decoded by
 `edge.infer.codecs`. Raises `BadObject`, never cv2's own errors.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -27,7 +29,7 @@ def decode_gray(data: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise BadObject("the file is no picture that can be read", hint="give a JPEG, PNG or DICOM file")
-    return np.ascontiguousarray(image)  # type: ignore[return-value]
+    return np.ascontiguousarray(image)
 
 
 def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -37,3 +39,54 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     if not done:
         raise BadObject("the image cannot be written as PNG", hint="give 8-bit pixels")
     return data.tobytes()
+
+
+def version() -> str:
+    """Of OpenCV."""
+    return str(cv2.__version__)
+
+
+def use_one_thread() -> None:
+    """For a fair comparison; holds for the process."""
+    cv2.setNumThreads(1)
+
+
+def window_and_resize(
+    in_shape: tuple[int, int],
+    out_shape: tuple[int, int],
+    clip: tuple[int, int],
+    gain: list[float],
+    offset: list[float],
+) -> Callable[[npt.NDArray[np.uint16]], npt.NDArray[np.float32]]:
+    """OpenCV's best exact chain on uint16: clip, INTER_AREA, gain and offset per channel; all buffers reused."""
+    clipped = np.empty(in_shape, np.uint16)
+    out = np.empty((1, len(gain), *out_shape), np.float32)
+
+    def chain(frame: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+        cv2.min(frame, clip[1], dst=clipped)
+        cv2.max(clipped, clip[0], dst=clipped)
+        return _normalised(cv2.resize(clipped, out_shape[::-1], interpolation=cv2.INTER_AREA), gain, offset, out)
+
+    return chain
+
+
+def table_and_resize(
+    table: npt.NDArray[np.float32], out_shape: tuple[int, int], gain: list[float], offset: list[float]
+) -> Callable[[npt.NDArray[np.uint16]], npt.NDArray[np.float32]]:
+    """The same through a table of 65536 entries: cv2.LUT where it takes uint16 (OpenCV 5), else NumPy."""
+    out = np.empty((1, len(gain), *out_shape), np.float32)
+    wide = int(cv2.__version__.split(".")[0]) >= 5
+
+    def chain(frame: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+        shown = cv2.LUT(frame, table) if wide else table[frame]
+        return _normalised(cv2.resize(shown, out_shape[::-1], interpolation=cv2.INTER_AREA), gain, offset, out)
+
+    return chain
+
+
+def _normalised(
+    small: npt.NDArray[np.generic], gain: list[float], offset: list[float], out: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    for channel, (a, b) in enumerate(zip(gain, offset, strict=True)):
+        cv2.addWeighted(small, a, small, 0, b, dst=out[0, channel], dtype=cv2.CV_32F)
+    return out
