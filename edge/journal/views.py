@@ -97,6 +97,17 @@ class ObjectView:
     delivery_reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """When one SOP Instance passed each stage, in seconds since the epoch; None where it has not yet."""
+
+    sop_instance_uid: str
+    received_at: float
+    ready_at: float | None
+    job_ended_at: float | None
+    sent_at: float | None
+
+
 def counts(journal: Journal) -> dict[str, dict[str, int]]:
     """How many instances, units, jobs and deliveries are in each state; states with none are there, with 0."""
     counted = {}
@@ -165,6 +176,19 @@ def pushed(journal: Journal, sop_instance_uid: str) -> ObjectView | None:
         (sop_instance_uid,),
     )
     return ObjectView(*(column or "" for column in row)) if row else None
+
+
+def passages(journal: Journal) -> list[Passage]:
+    """The stages of every image unit's newest job, oldest first: where the time goes."""
+    rows = journal.database.rows(
+        "SELECT instance.sop_instance_uid, instance.received_at, max(job.ready_at) AS ready_at, "
+        "max(job.ended_at) AS job_ended_at, "
+        "max(CASE delivery.state WHEN 'SENT' THEN delivery.ended_at END) AS sent_at FROM instance "
+        "LEFT JOIN unit ON unit.scope = 'image' AND unit.uid = instance.sop_instance_uid "
+        "LEFT JOIN job ON job.unit = unit.id LEFT JOIN delivery ON delivery.job = job.id "
+        "WHERE instance.current = 1 GROUP BY instance.object_id ORDER BY instance.received_at"
+    )
+    return [Passage(**dict(row)) for row in rows]
 
 
 def damage(journal: Journal) -> str:
