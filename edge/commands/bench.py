@@ -1,0 +1,67 @@
+"""`edge bench`: this machine against named peers, always as ratios of the same run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+from typing import Any
+
+from edge.commands import print_json
+from edge.errors import UsageError
+
+NAME = "bench"
+HELP = "Measure this machine against named peers, in the same run. A ratio above 1 is better for us."
+
+_TASKS = {
+    "kernels": "frame_to_tensor against OpenCV's best exact pipeline",
+    "receive": "C-STORE into the box against dcmtk's storescp",
+    "end-to-end": "push to report: throughput against the bare model, and latency",
+}
+_COLUMNS = ("task", "ours", "peer", "ratio", "ratio_range", "n")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="TASK", required=True)
+    for name, summary in _TASKS.items():
+        if find_spec(_module(name)):
+            task = actions.add_parser(name, help=summary, description=f"Measure {summary}.")
+            task.add_argument("-n", type=int, default=0, help="how many images or rounds (default: the task's own)")
+
+
+def run(args: Namespace) -> int:
+    if args.n < 0:
+        raise UsageError("-n must be positive", which="-n", hint="leave it out")
+    task = importlib.import_module(_module(args.action))
+    if sys.stderr.isatty():
+        sys.stderr.write("measuring; keep the machine idle ...\n")
+    result: Any = task.run(args.n) if args.n else task.run()
+    document = result if isinstance(result, dict) else {"rows": result, **task.header()}
+    if args.json:
+        print_json(document)
+    else:
+        sys.stdout.write(_table(document))
+    return 0
+
+
+def _module(name: str) -> str:
+    return f"edge.bench.{name.replace('-', '_')}"
+
+
+def _table(document: dict[str, Any]) -> str:
+    from edge.operate.screen import table
+
+    rows = [[_cell(row[column]) for column in _COLUMNS] for row in document["rows"]]
+    facts = [(key, _cell(value)) for key, value in document.items() if key != "rows"]
+    peers = dict.fromkeys(str(row["peer_name"]) for row in document["rows"] if "peer_name" in row)
+    facts += [("peer", name) for name in peers]
+    return table(rows, _COLUMNS) + "\n" + table(facts)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " .. ".join(_cell(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
