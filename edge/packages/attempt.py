@@ -83,9 +83,7 @@ class Bench:
         """
         parts = inputs.read(path).parts
         if parts is None:
-            raise BadObject(
-                "this is neither a DICOM file nor a picture", which=path.name, hint="give DICOM, JPEG or PNG"
-            )
+            raise BadObject("this is neither DICOM nor a picture", which=path.name, hint="give DICOM, JPEG or PNG")
         try:
             dataset = read_header(parts.data_set, parts.transfer_syntax_uid).dataset
         except Refusal as refusal:
@@ -123,7 +121,7 @@ def shown(tensor: npt.NDArray[np.float32], entry: Input) -> npt.NDArray[np.uint8
     picture = tensor[0].transpose(1, 2, 0) if entry.layout == "NCHW" else tensor[0]
     steps = entry.preprocess
     display = (picture * np.array(steps.std) + np.array(steps.mean)) / steps.scale
-    levels = np.rint(np.clip(display, 0.0, 1.0) * 255).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.rint(np.clip(display, 0.0, 1.0) * 255).astype(np.uint8)
     return levels[:, :, 0] if levels.shape[2] == 1 else levels
 
 

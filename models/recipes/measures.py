@@ -44,9 +44,9 @@ def auc(scores: Scores, truth: Truth) -> Estimate:
     ill, well = scores[truth][:, None], scores[~truth][None, :]
     wins = (ill > well) + 0.5 * (ill == well)
     value = float(wins.mean())
-    variance = wins.mean(1).var(ddof=1) / len(ill) + wins.mean(0).var(ddof=1) / well.shape[1]
-    if not 0 < value < 1:
+    if not 0 < value < 1 or min(wins.shape) < 2:
         return Estimate(value, value, value, len(scores))
+    variance = wins.mean(1).var(ddof=1) / len(ill) + wins.mean(0).var(ddof=1) / well.shape[1]
     logit, spread = log(value / (1 - value)), _Z * sqrt(float(variance)) / (value * (1 - value))
     return Estimate(value, 1 / (1 + exp(spread - logit)), 1 / (1 + exp(-spread - logit)), len(scores))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge import part10
 from edge.demo import house, inputs, wrap
+from edge.demo.archive import Archive
 from edge.demo.run import demonstrate
 from edge.infer.runtime import Session
 from edge.opencv import decode_gray
@@ -49,13 +50,19 @@ def product(name: str) -> Iterator[Callable[[bytes], float]]:
 
     A whole box on loopback, the one of `edge demo`. The score is the one in the report, with its decimals.
     """
-    with tempfile.TemporaryDirectory() as folder, house.starting(Path(folder), keep=False) as starting:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Archive(Path(folder) / "reports")) as archive,
+        house.starting(Path(folder), archive.port) as starting,
+    ):
         running = starting.ready()
         wanted = Registry().resolve(name).digest
 
         def score(jpeg: bytes) -> float:
             parts = part10.split(wrap.as_dx(decode_gray(jpeg), bits_stored=8))
-            (answer,) = demonstrate(running, [inputs.Picture("image", parts, wrapped=True)], lambda _text: None)
+            (answer,) = demonstrate(
+                running, archive, [inputs.Picture("image", parts, wrapped=True)], lambda _text: None
+            )
             if answer.view is None or not answer.view.findings:
                 raise SystemExit(f"no report with findings: {answer.outcome} {answer.reason}")
             if answer.view.package.digest != wanted:
