@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import support
 from golden import sr_cases
 
 from edge import crypto, keys, rooms
 from edge.config import load
+from edge.deliver.room import Room
 from edge.files import write_durably
 from edge.journal import Journal, intake, outgoing, work
 from edge.records import UID, Delivery, Instance, Outcome, Priority, Scope
 from edge.report.sr import COMPREHENSIVE_3D_SR, build_sr
 from edge.statement import result_statement
+from edge.wake import Ringer
 
 DESTINATION = """
 [destinations.{alias}]
@@ -93,3 +99,31 @@ class OutgoingBox:
         job = work.lease(self.journal, 60)
         assert job is not None
         return job
+
+
+@contextmanager
+def delivering(made: OutgoingBox) -> Iterator[Room]:
+    """The deliver room, run by a thread."""
+    room = Room(made.settings)
+    stopping = threading.Event()
+    room.start()
+    thread = threading.Thread(target=room.run, args=(stopping,))
+    thread.start()
+    try:
+        yield room
+    finally:
+        stopping.set()
+        room.wake()
+        thread.join(30)
+        room.stop()
+        assert not thread.is_alive()
+
+
+def ring(made: OutgoingBox) -> None:
+    ringer = Ringer(made.settings.run)
+    ringer.ring("deliver")
+    ringer.close()
+
+
+def becomes(made: OutgoingBox, uid: str, state: str, alias: str = "archive") -> None:
+    support.wait_until(lambda: made.state(uid, alias) == state, 15, f"{alias}: {state}, is {made.state(uid, alias)}")

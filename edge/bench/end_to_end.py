@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -137,14 +137,14 @@ def _latency(bench: _Rig, pictures: list[Part10]) -> _Latency:
     for number, picture in enumerate(pictures, sent + 1):
         began = time.time()
         (acknowledged,) = rig.push(bench.house.box, [picture])
-        _wait_sent(bench, number, commits.look)
+        _wait_sent(bench, number)
+        commits.look()
         accepted = _sent(bench)[picture.sop_instance_uid]
         evaluated.append(_alone(picture, bench.package, session))
         latency.ours.append(1e3 * (accepted - acknowledged))
         latency.acknowledge.append(1e3 * (acknowledged - began))
         latency.peer.append(sum(evaluated[-1].values()))
         latency.bare.append(evaluated[-1]["run"])
-    commits.look()
     return _Latency(latency.ours, latency.peer, latency.bare, latency.acknowledge, commits.count / len(pictures))
 
 
@@ -211,11 +211,10 @@ def _sent(bench: _Rig) -> dict[str, float]:
     return {each.sop_instance_uid: each.sent_at for each in views.passages(bench.journal) if each.sent_at}
 
 
-def _wait_sent(bench: _Rig, count: int, look: Callable[[], None] = lambda: None) -> None:
+def _wait_sent(bench: _Rig, count: int) -> None:
     """Until `count` reports were accepted. The journal has the times, so how often is looked changes no figure."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while views.counts(bench.journal)["delivery"]["SENT"] < count:
-        look()
         if time.monotonic() > deadline:
             raise EnvironmentFailure("a report did not arrive", hint="`edge demo`, then `edge doctor`")
         time.sleep(0.01)

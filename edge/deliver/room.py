@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 
-from edge import keys, tls
+from edge import keys
 from edge.config import Settings
 from edge.deliver.sender import Sender, Way
+from edge.deliver.tls import client_context
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal
 from edge.rooms import announce
@@ -71,5 +72,5 @@ class Room:
             port=destination.port,
             called=destination.ae_title,
             calling=self._settings.receive.ae_title,
-            tls=tls.client(destination.tls, self._settings.path) if destination.tls else None,
+            tls=client_context(self._settings, alias),
         )

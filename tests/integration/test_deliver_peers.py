@@ -17,35 +17,13 @@ from pathlib import Path
 import pydicom
 import pytest
 import support
-from outgoing_box import OutgoingBox
+from outgoing_box import OutgoingBox, becomes, delivering, ring
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage
 
-from edge.deliver import room as room_module
 from edge.journal import outgoing
 from edge.part10 import split
 from edge.records import Priority
-from edge.wake import Ringer
-
-Deliver = Callable[[OutgoingBox], None]
-
-
-@contextmanager
-def delivering(made: OutgoingBox) -> Iterator[room_module.Room]:
-    """The deliver room, run by a thread."""
-    room = room_module.Room(made.settings)
-    stopping = threading.Event()
-    room.start()
-    thread = threading.Thread(target=room.run, args=(stopping,))
-    thread.start()
-    try:
-        yield room
-    finally:
-        stopping.set()
-        room.wake()
-        thread.join(30)
-        room.stop()
-        assert not thread.is_alive()
 
 
 @contextmanager
@@ -67,16 +45,6 @@ def archive(port: int, status: Callable[[evt.Event], int], syntax: str = "") -> 
         yield got
     finally:
         server.shutdown()
-
-
-def ring(made: OutgoingBox) -> None:
-    ringer = Ringer(made.settings.run)
-    ringer.ring("deliver")
-    ringer.close()
-
-
-def becomes(made: OutgoingBox, uid: str, state: str, alias: str = "archive") -> None:
-    support.wait_until(lambda: made.state(uid, alias) == state, 15, f"{alias}: {state}, is {made.state(uid, alias)}")
 
 
 def test_storescp_gets_each_report_byte_for_byte(tmp_path: Path, storescp: support.Storescp) -> None:
