@@ -11,6 +11,9 @@ from edge.records import UID, Instance, Job, JobState, Outcome, Priority, Scope,
 PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
 """The journal keeps a priority as its place here: the smaller goes first."""
 
+MAX_RESTARTS = 10
+"""How often a room may end around one job before the job itself is suspected."""
+
 _INSTANCE = (
     "object_id, sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid, transfer_syntax_uid, "
     "modality, peer, association, tag, size, slot, received_at"
@@ -134,10 +137,18 @@ def lease(journal: Journal, seconds: float) -> Job | None:
 
 
 def release_stale(journal: Journal) -> None:
-    """At start: what an earlier infer process was running is ready again (its attempt counts)."""
+    """At start: what an earlier infer process was running is ready again.
+
+    The attempt does not count, for the room ended and not the job, until the job has seen MAX_RESTARTS of them:
+    then it is the one suspected of ending rooms.
+    """
     with journal.transaction():
         for row in journal.database.rows("SELECT id FROM job WHERE state = 'RUNNING'"):
             journal.move("job", row["id"], "RUNNING", "READY", "room-restarted")
+            journal.database.execute(
+                "UPDATE job SET restarts = restarts + 1, attempts = attempts - (restarts < ?) WHERE id = ?",
+                (MAX_RESTARTS, row["id"]),
+            )
 
 
 def retry_later(journal: Journal, job_id: int, reason: str) -> None:

@@ -59,6 +59,7 @@ CREATE TABLE job (
     reason      TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
     outcome     TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'partial', 'failed', 'not-attempted')),
     attempts    INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    restarts    INTEGER NOT NULL DEFAULT 0 CHECK (restarts >= 0),
     lease_until REAL NOT NULL DEFAULT 0,
     ready_at    REAL NOT NULL,
     ended_at    REAL,
