@@ -86,6 +86,7 @@ def _measure(bench: _Rig, target: rig.Destination, pictures: list[Part10], n: in
     rig.push_in_parallel(bench.house.box, rig.images(_WARM_UP), bench.cores)
     _wait_sent(bench, _WARM_UP)
     latency = _latency(bench, pictures)
+    stages = _stages(bench, latency)
     throughput = [_round(bench, n, first=bool(index % 2)) for index in range(ROUNDS)]
     paired = [theirs / ours for ours, theirs in zip(latency.ours, latency.peer, strict=True)]
     rows = [_throughput_row(throughput, n)]
@@ -94,7 +95,7 @@ def _measure(bench: _Rig, target: rig.Destination, pictures: list[Part10], n: in
         "rows": rows,
         "overhead_ms_p50": round(_percentile(latency.ours, 50) - _percentile(latency.peer, 50), 2),
         "journal_commits_per_image": round(latency.commits, 2),
-        "stages_ms": _stages(bench, latency),
+        "stages_ms": stages,
         "destination": target.name,
         "image": "DX 1400x1200, 16 bit, Explicit VR Little Endian",
         "cores": bench.cores,
