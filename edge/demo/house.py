@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -106,8 +107,6 @@ def starting(folder: Path, archive_port: int, *, keep: bool = False) -> Iterator
 def workplace() -> Path:
     """./edge-demo, or a folder in $TMPDIR where the current one cannot be written."""
     here = Path("edge-demo").resolve()
-    try:
+    with contextlib.suppress(OSError):
         here.mkdir(exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="edge-demo-"))
-    return here
+    return here if os.access(here, os.W_OK | os.X_OK) else Path(tempfile.mkdtemp(prefix="edge-demo-"))
