@@ -153,6 +153,8 @@ class Wire:
                 return count
 
     def _wait_readable(self, deadline: float) -> None:
+        # a sender that leaves Nagle on holds its next small write back until we acknowledge: never let it wait 40 ms
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         ready = self._readable.poll(_milliseconds(deadline))
         if not ready:
             raise TooSlow
