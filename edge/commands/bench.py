@@ -53,15 +53,19 @@ def _table(document: dict[str, Any]) -> str:
     from edge.operate.screen import table
 
     rows = [[_cell(row[column]) for column in _COLUMNS] for row in document["rows"]]
-    facts = [(key, _cell(value)) for key, value in document.items() if key != "rows"]
+    facts = [fact for key, value in document.items() if key != "rows" for fact in _facts(key, value)]
     peers = dict.fromkeys(str(row["peer_name"]) for row in document["rows"] if "peer_name" in row)
     facts += [("peer", name) for name in peers]
     return table(rows, _COLUMNS) + "\n" + table(facts)
 
 
-def _cell(value: Any) -> str:
+def _facts(key: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+        return [(key, ""), *((f"  {inner}", _cell(item)) for inner, item in value.items())]
+    return [(key, _cell(value))]
+
+
+def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " .. ".join(_cell(item) for item in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
