@@ -109,6 +109,7 @@ def test_a_corrected_patient_makes_a_new_revision_that_names_the_report_before(
     assert named.ReferencedSOPInstanceUID in reports
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_real_cr_and_dx_files_each_get_their_answer(
     box_with_archives: Box, reader: Callable, data: Path, folder: Path, storescp: Storescp, orthanc: Orthanc
 ) -> None:
