@@ -15,6 +15,7 @@ import resource
 import struct
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 4, 38, 22
@@ -82,6 +83,9 @@ def software_paths() -> tuple[Path, ...]:
     """Python, its packages, this software, and the system's libraries."""
     here = Path(__file__).resolve().parent.parent
     names = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *map(str, (here, here.parent / "kernels"))}
+    # a user's own packages, or those that a .pth file adds, lie under none of these
+    found = (find_spec(name) for name in ("numpy", "onnxruntime", "pydicom"))
+    names |= {str(Path(spec.origin).parent.parent) for spec in found if spec and spec.origin}
     system = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/proc/cpuinfo", "/proc/meminfo",
               "/sys/devices/system", "/dev/urandom", "/dev/null")  # fmt: skip
     return tuple(Path(name) for name in (*sorted(names), *system))
