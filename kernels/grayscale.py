@@ -130,8 +130,12 @@ class GrayscaleTransform:
         padding: tuple[int, int] | None,
     ) -> Self:
         """`low`..`high` of rescaled values to 0..1, expressed on stored values."""
+        if not low < high:
+            raise ValueError(f"width: {low} to {high} is no range in double precision")
         a, b = slope / (high - low), (intercept - low) / (high - low)
         ends = sorted(((low - intercept) / slope, (high - intercept) / slope))
+        if not np.isfinite([a, b, *ends]).all():
+            raise ValueError(f"slope: {slope} with intercept {intercept} is beyond double precision")
         plain = cls(ends[0], ends[1], -a if invert else a, 1 - b if invert else b)
         if padding is None or not plain.apply(np.asarray(padding, np.float64)).any():
             return plain

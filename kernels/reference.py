@@ -92,7 +92,8 @@ def boxes(
     tall, wide = in_shape[0] * pixel_aspect_ratio, float(in_shape[1])
     if mode == "letterbox":
         zoom = min(out_shape[0] / tall, out_shape[1] / wide)
-        height, width = max(1, round(tall * zoom)), max(1, round(wide * zoom))
+        # To the nearest whole pixel, halves down.
+        height, width = (max(1, int(np.ceil(length * zoom - 0.5 - 1e-9))) for length in (tall, wide))
         target = ((out_shape[0] - height) // 2, (out_shape[1] - width) // 2, height, width)
     elif mode == "centre-crop":
         zoom = max(out_shape[0] / tall, out_shape[1] / wide)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -109,7 +110,7 @@ class ResamplePlan:
             return Box(0, 0, rows, columns)
         shrink = self._shrink()
         factor = max(shrink)
-        height, width = (max(1, round(n * s / factor)) for n, s in zip(self.out_shape, shrink, strict=True))
+        height, width = (_whole(n * s / factor) for n, s in zip(self.out_shape, shrink, strict=True))
         return Box((rows - height) // 2, (columns - width) // 2, height, width)
 
     def to_stored(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -177,6 +178,11 @@ def _map(points: ArrayLike, source: Box, target: Box) -> NDArray[np.float64]:
     scale = np.array([target.width / source.width, target.height / source.height])
     moved: NDArray[np.float64] = (array - [source.left, source.top]) * scale + [target.left, target.top]
     return moved
+
+
+def _whole(length: float) -> int:
+    """The nearest whole length of at least 1; halves go down, whichever way the last bit of a float fell."""
+    return max(1, ceil(length - 0.5 - 1e-9))
 
 
 def _shape(name: str, value: tuple[int, int]) -> tuple[int, int]:

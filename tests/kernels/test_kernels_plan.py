@@ -65,6 +65,11 @@ def test_corner_origin_is_that_of_scoord() -> None:
     np.testing.assert_array_equal(plan.to_stored([[0, 0], [0.5, 0.5], [100, 100]]), [[0, 0], [1, 2], [200, 400]])
 
 
+def test_half_a_pixel_too_much_is_padding() -> None:
+    assert ResamplePlan((29, 2), (27, 1), mode="letterbox").target_box == (6, 0, 14, 1)
+    assert ResamplePlan((31, 2), (27, 1), mode="letterbox").target_box == (6, 0, 15, 1)
+
+
 def test_letterbox_padding_is_in_display_units() -> None:
     frame = np.full((10, 30), 255, np.uint8)
     plan = ResamplePlan(frame.shape, (30, 30), mode="letterbox")
