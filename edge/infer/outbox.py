@@ -28,7 +28,8 @@ class Written:
 
 def write(outbox: Path, report_uid: UID, blob: bytes) -> None:
     """Put a released object into the outbox: whole and flushed, or not at all."""
-    write_durably(outbox / f"{report_uid}.dcm", blob, _MODE)
+    # a torn one is nobody's: `find` refuses it and deliver knows its digest
+    write_durably(outbox / f"{report_uid}.dcm", blob, _MODE, checked_later=True)
 
 
 def find(outbox: Path, report_uid: UID) -> Written | None:

@@ -35,6 +35,7 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         self._lock = threading.RLock()
         self._depth = 0
+        self._durable = durable
         for pragma in (
             "journal_mode=WAL",
             f"synchronous={'FULL' if durable else 'NORMAL'}",
@@ -45,8 +46,12 @@ class Database:
             self._connection.execute(f"PRAGMA {pragma}").close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; nested uses join the outermost."""
+    def transaction(self, *, flush: bool = True) -> Iterator[None]:
+        """All or nothing; nested uses join the outermost.
+
+        `flush = False` spares a durable connection the flush of this commit: right for what a power cut may take
+        back because it is done again from what is durable.
+        """
         with self._lock:
             if self._depth:
                 self._depth += 1
@@ -55,17 +60,32 @@ class Database:
                 finally:
                     self._depth -= 1
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._depth = 1
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            else:
-                self._connection.execute("COMMIT")
-            finally:
-                self._depth = 0
+            with self._synchronous("NORMAL" if self._durable and not flush else ""):
+                yield from self._outermost()
+
+    def _outermost(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        else:
+            self._connection.execute("COMMIT")
+        finally:
+            self._depth = 0
+
+    @contextmanager
+    def _synchronous(self, level: str) -> Iterator[None]:
+        """Commit with `level` meanwhile; an empty one changes nothing."""
+        if level:
+            self._connection.execute(f"PRAGMA synchronous={level}").close()
+        try:
+            yield
+        finally:
+            if level:
+                self._connection.execute("PRAGMA synchronous=FULL").close()
 
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run one statement; returns the number of rows it changed."""

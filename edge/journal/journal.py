@@ -59,9 +59,9 @@ class Journal:
             ) from None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; nested uses join the outermost."""
-        with self.database.transaction():
+    def transaction(self, *, flush: bool = True) -> Iterator[None]:
+        """All or nothing; nested uses join the outermost, whose `flush` counts (see `Database.transaction`)."""
+        with self.database.transaction(flush=flush):
             yield
 
     def move(self, thing: str, key: str | int, old: str, new: str, reason: str = "") -> None:
