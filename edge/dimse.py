@@ -18,8 +18,12 @@ ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, DATA_TF, RELEASE_RQ, RELEASE_RP, ABORT
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 IMPLEMENTATION_CLASS_UID = "2.25.168421890733217905106246193520117360131"
 IMPLEMENTATION_VERSION_NAME = "EDGE"
+RELINK_VERSION_NAME = "EDGE-RELINK"
+"""How a relink gateway announces itself: it puts the patient back, an archive cannot."""
 MAX_PDU = 131072
 NO_DATA_SET = 0x0101
+DATA_LIMIT = 1 << 20
+"""Bytes of the data set of an answer: no answer that we ask for comes near."""
 
 _PDU_LIMIT = 1 << 20
 _COMMAND_LIMIT = 1 << 16
@@ -95,7 +99,13 @@ def pdu(kind: int, body: bytes) -> bytes:
     return struct.pack(">BxL", kind, len(body)) + body
 
 
-def associate(kind: int, called: str, calling: str, contexts: Sequence[Context]) -> bytes:
+def associate(
+    kind: int,
+    called: str,
+    calling: str,
+    contexts: Sequence[Context],
+    version_name: str = IMPLEMENTATION_VERSION_NAME,
+) -> bytes:
     """An A-ASSOCIATE-RQ or -AC PDU (PS3.8 tables 9-11 and 9-17)."""
     titles = b"".join(title.encode("ascii").ljust(16)[:16] for title in (called, calling))
     items = [_item(0x10, APPLICATION_CONTEXT.encode())]
@@ -109,7 +119,7 @@ def associate(kind: int, called: str, calling: str, contexts: Sequence[Context])
     user = (
         _item(0x51, struct.pack(">L", MAX_PDU))
         + _item(0x52, IMPLEMENTATION_CLASS_UID.encode())
-        + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode())
+        + _item(0x55, version_name.encode())
     )
     items.append(_item(0x50, user))
     return pdu(kind, struct.pack(">HH", 1, 0) + titles + bytes(32) + b"".join(items))
@@ -137,6 +147,16 @@ def max_length(user_information: bytes, default: int) -> int:
         if kind == 0x51 and len(value) == 4:
             return min(int.from_bytes(value, "big") or MAX_PDU, MAX_PDU)
     return default
+
+
+def announced_version(body: bytes) -> str:
+    """The Implementation Version Name in an A-ASSOCIATE-RQ or -AC (PS3.7 D.3.3.2.4); empty when there is none."""
+    for kind, value in items_of(body[68:]):
+        if kind == 0x50:
+            for inner, name in items_of(value):
+                if inner == 0x55:
+                    return name[:16].decode("ascii", "replace").strip()
+    return ""
 
 
 def items_of(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -224,10 +244,17 @@ def joined(pieces: Iterable[bytes], size: int = MAX_PDU) -> Iterator[bytes]:
 
 
 class Message:
-    """Collects the fragments of one message: its command set, then, where it has one, its data set."""
+    """Collects the fragments of one message: its command set, then, where it has one, its data set.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    limit : int
+        The longest data set that is taken, in bytes.
+    """
+
+    def __init__(self, limit: int = DATA_LIMIT) -> None:
         self.context = 0
+        self._left = limit
         self.command: dict[int, bytes] = {}
         self._command = b""
         self._data: list[bytes] = []
@@ -253,6 +280,9 @@ class Message:
 
     def _take(self, fragment: bytes, *, last: bool) -> bool:
         if self.command:
+            self._left -= len(fragment)
+            if self._left < 0:
+                raise failure("protocol")
             self._data.append(fragment)
             return last
         self._command += fragment

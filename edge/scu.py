@@ -3,7 +3,7 @@
 Comes in: an address and the presentation contexts to propose. Goes out: data sets, byte for byte as they were given,
 and the peer's status for each. Every wait has a deadline; whatever goes wrong with the peer is a `PeerFailure`
 whose reason is one of `unreachable`, `tls`, `silent`, `aborted`, `released`, `protocol`, `rejected-RESULT-REASON`
-(PS3.8 9.3.4) and `context-refused-RESULT` (PS3.8 9.3.3.2).
+(PS3.8 9.3.4) and `context-refused-RESULT` (PS3.8 9.3.3.2); of a query also `find-STATUS` and `too-many-answers`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,9 +22,11 @@ from edge.dimse import Context, Message, Stream, failure
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
-_C_STORE_RQ, _C_ECHO_RQ = 0x0001, 0x0030
+_C_STORE_RQ, _C_FIND_RQ, _C_ECHO_RQ = 0x0001, 0x0020, 0x0030
 _RESPONSE = 0x8000
 _PRIORITY_MEDIUM = 0
+_PENDING = (0xFF00, 0xFF01)
+_ANSWERS_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Scu:
         self._contexts = [Context(2 * at + 1, *pair) for at, pair in enumerate(dict.fromkeys(proposals))]
         self._results: dict[int, tuple[int, str]] = {}
         self._longest = 0
+        self.announced = ""
+        """The Implementation Version Name of the peer (`dimse.RELINK_VERSION_NAME` is a relink gateway)."""
         self._socket = socket.socket(socket.AF_INET6 if ":" in peer.host else socket.AF_INET)
         self._stream = Stream(self._socket)
 
@@ -94,6 +99,35 @@ class Scu:
             0x1000: dimse.uid_value(sop_instance_uid),
         }
         return self._ask(context, _C_STORE_RQ, request, data_set)
+
+    def find(
+        self, sop_class_uid: str, transfer_syntax: str, identifier: bytes, *, most: int, seconds: float
+    ) -> list[bytes]:
+        """C-FIND (PS3.7 9.1.2): the identifiers that match `identifier`, each a data set in `transfer_syntax`.
+
+        Parameters
+        ----------
+        most : int
+            More answers than these are a failure, and so are 16 MiB of them.
+        seconds : float
+            How long the whole row of answers may take.
+
+        Raises
+        ------
+        PeerFailure
+            Also when the final status is not Success; the association is then over.
+        """
+        context, why = self._look_up(sop_class_uid, transfer_syntax)
+        if why:
+            raise failure(why)
+        request = {0x0002: dimse.uid_value(sop_class_uid), 0x0700: dimse.short(_PRIORITY_MEDIUM)}
+        deadline = time.monotonic() + seconds
+        try:
+            self._send(context, _C_FIND_RQ, request, identifier)
+            return self._answers(most, deadline)
+        except BaseException:
+            self.abort()
+            raise
 
     def echo(self) -> int:
         """C-ECHO (PS3.7 9.1.5); returns the status. Raises PeerFailure."""
@@ -156,6 +190,7 @@ class Scu:
             raise failure(f"rejected-{body[1]}-{body[3]}")
         if kind != dimse.ASSOCIATE_AC:
             raise failure("aborted" if kind == dimse.ABORT else "protocol")
+        self.announced = dimse.announced_version(body)
         return dimse.answered_contexts(body)
 
     def _look_up(self, abstract_syntax: str, transfer_syntax: str) -> tuple[int, str]:
@@ -177,6 +212,25 @@ class Scu:
             raise
 
     def _exchange(self, context: int, field: int, request: dict[int, bytes], data: bytes) -> int:
+        self._send(context, field, request, data)
+        return self._status(self._response(self._peer.answer), field)
+
+    def _answers(self, most: int, deadline: float) -> list[bytes]:
+        answers: list[bytes] = []
+        left = _ANSWERS_LIMIT
+        while True:
+            message = self._response(deadline - time.monotonic())
+            status = self._status(message, _C_FIND_RQ)
+            if status == 0:
+                return answers
+            if status not in _PENDING:
+                raise failure(f"find-{status:04X}")
+            answers.append(message.data())
+            left -= len(answers[-1])
+            if len(answers) > most or left < 0:
+                raise failure("too-many-answers")
+
+    def _send(self, context: int, field: int, request: dict[int, bytes], data: bytes) -> None:
         self._message_id = self._message_id % 65535 + 1
         command = dimse.command(
             request
@@ -188,19 +242,24 @@ class Scu:
         )
         for piece in dimse.joined(dimse.fragments(context, command, data, self._longest)):
             self._stream.write(piece, self._peer.answer)
-        response = self._response()
+
+    def _status(self, message: Message, field: int) -> int:
+        """The status in the response to our last request. Raises PeerFailure when it is not one."""
+        response = message.command
         if dimse.number(response, 0x0100) != field | _RESPONSE or dimse.number(response, 0x0120) != self._message_id:
             raise failure("protocol")
         return dimse.number(response, 0x0900)
 
-    def _response(self) -> dict[int, bytes]:
+    def _response(self, seconds: float) -> Message:
+        """The next message, whole before `seconds` have passed."""
+        deadline = time.monotonic() + seconds
         message = Message()
         while True:
-            kind, body = self._stream.read(self._peer.answer)
+            kind, body = self._stream.read(deadline - time.monotonic())
             if kind == dimse.RELEASE_RQ:
                 self._stream.write(dimse.pdu(dimse.RELEASE_RP, bytes(4)), 1.0)
                 raise failure("released")
             if kind != dimse.DATA_TF:
                 raise failure("aborted" if kind == dimse.ABORT else "protocol")
             if message.add(body):
-                return message.command
+                return message

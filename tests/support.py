@@ -167,6 +167,7 @@ class Orthanc:
         settings = {
             "Name": "edge-test", "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "index"),
             "DicomAet": "ARCHIVE", "DicomPort": self.port, "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
             "HttpPort": self.http_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": [],
         }  # fmt: skip
         configuration = folder / "orthanc.json"

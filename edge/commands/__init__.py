@@ -34,6 +34,7 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "route": "which routes and packages a file meets, and why not",
         "report": "read a structured report as text",
         "models": "import, check and try model packages",
+        "relink": "run the hospital-side gateway: results in, filed under their patient",
         "bench": "measure this machine against named peers",
     }
 )

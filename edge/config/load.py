@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edge.config.explain import explain, locate, nearest
+from edge.config.relink import Relink
 from edge.config.routes import MATCHABLE
 from edge.config.settings import Document, Settings
 from edge.errors import ConfigError
@@ -68,6 +69,8 @@ def _problems(document: Document) -> Any:
     yield from _route_problems(document)
     for alias, destination in document.destinations.items():
         yield from _destination_problems(alias, destination)
+    if document.relink:
+        yield from _relink_problems(document.relink)
     for name in _twice([route.name for route in document.routes]):
         yield "routes", f"two routes are called {name}", "give each its own name"
     if document.storage.keep_days > document.storage.max_days:
@@ -119,6 +122,23 @@ def _destination_problems(alias: str, destination: Any) -> Any:
             "an archive files PHI-free objects under no patient",
             'use kind = "relink", or accept_unfiled_results = true if you mean it',
         )
+
+
+def _relink_problems(relink: Relink) -> Any:
+    if not _is_address(relink.bind):
+        yield "relink.bind", "this is not an IP address", "0.0.0.0 or one address of this machine"
+    elif relink.tls is None and not ipaddress.ip_address(relink.bind).is_loopback:
+        yield "relink.bind", "off loopback the gateway needs mutual TLS", "add [relink.tls]: this door writes records"
+    if not _is_address(relink.pacs.host):
+        yield "relink.pacs.host", "this is not an IP address", "write the address: names are never looked up"
+    for index, box in enumerate(relink.boxes):
+        for host in box.hosts:
+            if not _is_network(host):
+                yield f"relink.boxes[{index}].hosts", "this is not an IP address or network", "e.g. 10.0.0.7/32"
+        if box.certificate and relink.tls is None:
+            yield f"relink.boxes[{index}].certificate", "without TLS there is none to compare", "add [relink.tls]"
+    for alias in _twice([box.alias for box in relink.boxes if box.alias]):
+        yield "relink.boxes", f"two boxes are called {alias}", "give each its own alias"
 
 
 def _is_address(text: str) -> bool:

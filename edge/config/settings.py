@@ -9,6 +9,7 @@ from edge.config.destinations import Destination
 from edge.config.infer import Infer
 from edge.config.models import Models
 from edge.config.receive import Receive
+from edge.config.relink import Relink
 from edge.config.routes import Route
 from edge.config.storage import Storage
 from edge.config.types import Section
@@ -24,6 +25,7 @@ class Document(Section, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     destinations: dict[str, Destination] = {}
     models: Models = Models()
+    relink: Relink | None = None
 
 
 class Settings(Document, frozen=True, kw_only=True):

@@ -42,6 +42,10 @@ def _tls_sections(settings: Settings) -> Iterator[tuple[str, Tls]]:
     for alias, destination in settings.destinations.items():
         if destination.tls:
             yield f"destinations.{alias}.tls", destination.tls
+    if settings.relink and settings.relink.tls:
+        yield "relink.tls", settings.relink.tls
+    if settings.relink and settings.relink.pacs.tls:
+        yield "relink.pacs.tls", settings.relink.pacs.tls
 
 
 def _unreadable(key: str, path: Path) -> Iterator[tuple[str, str, str]]:
@@ -87,6 +91,8 @@ def as_toml(settings: Settings) -> str:
     document.pop("file")
     lines = [f"# {settings.file}", f"# root is {settings.root}"]
     for name, value in document.items():
+        if value is None:  # a section that only another machine has
+            continue
         lines += _section(f"{name}", value, written.get(name))
     return "\n".join(lines) + "\n"
 
