@@ -80,15 +80,14 @@ def _shipped_root() -> Path:
 
 
 def _compare_with_record(path: Path, text: bytes) -> None:
-    """The wheel's RECORD names the SHA-256 of every file it installed; a checkout has none."""
+    """The wheel's RECORD names the SHA-256 of every file it installed; a checkout's egg-info names files alone."""
     try:
         files = metadata.files(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return
     for entry in files:
-        if entry.name != MANIFEST or Path(str(entry.locate())).resolve() != path:
+        if entry.name != MANIFEST or entry.hash is None or Path(str(entry.locate())).resolve() != path:
             continue
-        expected = entry.hash.value if entry.hash is not None else ""
         actual = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode()
-        if expected != actual:
+        if entry.hash.value != actual:
             raise PackageError("a shipped package was changed since it was installed", which=str(path), hint=_HINT)
