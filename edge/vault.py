@@ -8,9 +8,7 @@ A sealed object is one file, `spool/<object id>`, that describes itself, so a lo
     seal     16 bytes over header and record
     footer   32 bytes    lengths, CRC of the record, magic
 
-A slot (`spool/slots`, 128 bytes each) holds one data key, wrapped to infer's public key: one key for each
-(association, study). Every object uses HMAC(data key, object id), so nonces never repeat. Overwriting a
-study's slots erases it (crypto-erase), whatever copies of the files exist.
+Its key comes from a slot (edge/slots.py). Every object uses HMAC(data key, object id), so nonces never repeat.
 """
 
 from __future__ import annotations
@@ -18,22 +16,20 @@ from __future__ import annotations
 import hmac
 import os
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from edge.crypto import AESGCM, InvalidTag, random_bytes, unwrap, wrap
+from edge.crypto import AESGCM, InvalidTag, random_bytes
 from edge.errors import SealError
 from edge.files import write_all
 from edge.records import UID, Instance
+from edge.slots import SLOT_SIZE, Slots, StudyKey
 
 CHUNK = (1 << 20) - 4096
 TAG = 16
-SLOT_SIZE = 128
 
 _HEADER = struct.Struct("<8s16sQ16sI44x")
 _FOOTER = struct.Struct("<QII8s8x")
@@ -42,67 +38,6 @@ _END = b"EDGEEND1"
 _RECORD_NONCE = b"\xff" * 12
 _TAG_NONCE = bytes(12)
 _MAX_RECORD = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class StudyKey:
-    """The data key of one (association, study), as the association's thread holds it in memory."""
-
-    slot: int
-    slot_id: bytes
-    key: bytes
-
-
-class Slots:
-    """The slot file. One writer (receive) appends; infer reads and overwrites."""
-
-    def __init__(self, spool: Path) -> None:
-        self._descriptor = os.open(spool / "slots", os.O_RDWR | os.O_CREAT, 0o660)
-        self._lock = threading.Lock()
-        self._dirty = False
-
-    def add(self, public: bytes) -> StudyKey:
-        """A fresh data key in a new slot. It is durable after the next `flush`."""
-        slot_id, key = random_bytes(16), random_bytes(32)
-        wrapped = wrap(public, key, slot_id)
-        with self._lock:
-            slot = os.fstat(self._descriptor).st_size // SLOT_SIZE
-            record = (slot_id + wrapped).ljust(SLOT_SIZE, b"\0")
-            if os.pwrite(self._descriptor, record, slot * SLOT_SIZE) != SLOT_SIZE:
-                os.ftruncate(self._descriptor, slot * SLOT_SIZE)
-                raise OSError(28, "short write to the slot file")
-            self._dirty = True
-        return StudyKey(slot, slot_id, key)
-
-    def flush(self) -> None:
-        """Make added slots durable; free when nothing was added."""
-        with self._lock:
-            if self._dirty:
-                os.fdatasync(self._descriptor)
-                self._dirty = False
-
-    def key(self, slot: int, slot_id: bytes, private: bytes) -> bytes:
-        """The data key of `slot`. Raises SealError when it was erased."""
-        record = os.pread(self._descriptor, SLOT_SIZE, slot * SLOT_SIZE)
-        try:
-            if record[:16] != slot_id:
-                raise InvalidTag
-            return unwrap(private, record[16 : 16 + 80], slot_id)
-        except InvalidTag:
-            raise SealError(
-                "the key slot is erased or damaged",
-                which=f"slot {slot}",
-                hint="nothing can open the object any more; send it again",
-            ) from None
-
-    def erase(self, slots: Iterator[int] | list[int]) -> None:
-        """Overwrite `slots`: what they sealed can never be opened again."""
-        for slot in slots:
-            os.pwrite(self._descriptor, bytes(SLOT_SIZE), slot * SLOT_SIZE)
-        os.fdatasync(self._descriptor)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 class Buffers:
@@ -259,14 +194,14 @@ class Opener:
         with self._file(object_id) as file:
             return _footer(file, object_id)[0]
 
-    def head(self, object_id: str) -> bytes:
-        """The first chunk of the data set (up to CHUNK bytes)."""
+    def head(self, object_id: str, chunks: int = 1) -> bytes:
+        """The first `chunks` chunks of the data set (each up to CHUNK bytes)."""
         with self._file(object_id) as file:
             size, _ = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
-            plain = bytearray(min(CHUNK, size))
+            plain = bytearray(min(chunks * CHUNK, size))
             with memoryview(plain) as target:
-                self._chunk_into(target, file, cipher, header, 0, size, bytearray(len(plain) + TAG), object_id)
+                self._chunks_into(target, file, cipher, header, size, object_id)
             return bytes(plain)
 
     def read_into(self, object_id: str, target: memoryview) -> int:
@@ -281,10 +216,7 @@ class Opener:
             size, record = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
             self._check_record(cipher, header, record, file, object_id)
-            sealed = bytearray(min(CHUNK, size) + TAG)
-            for index in range(size // CHUNK + 1):
-                with target[index * CHUNK : min(size, (index + 1) * CHUNK)] as part:
-                    self._chunk_into(part, file, cipher, header, index, size, sealed, object_id)
+            self._chunks_into(target[:size], file, cipher, header, size, object_id)
             return size
 
     def read(self, object_id: str) -> bytearray:
@@ -302,6 +234,16 @@ class Opener:
         if magic != _MAGIC or identifier.hex() != object_id or chunk != CHUNK:
             raise _damaged(object_id)
         return header, AESGCM(_object_key(self.slots.key(slot, slot_id, self._private), object_id))
+
+    def _chunks_into(
+        self, target: memoryview, file: _File, cipher: AESGCM, header: bytes, size: int, object_id: str
+    ) -> None:
+        """As many chunks as `target` holds; when it holds all, the last one too, even if it is empty."""
+        sealed = bytearray(min(CHUNK, size) + TAG)
+        count = size // CHUNK + 1 if len(target) == size else len(target) // CHUNK
+        for index in range(count):
+            with target[index * CHUNK : min(size, (index + 1) * CHUNK)] as part:
+                self._chunk_into(part, file, cipher, header, index, size, sealed, object_id)
 
     @staticmethod
     def _chunk_into(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
 
 from edge.errors import BadObject
 from edge.infer import applicability
@@ -15,6 +14,7 @@ from edge.infer.header import IMPLICIT_VR_LITTLE_ENDIAN, read_header, values
 from edge.infer.refusal import Refusal
 from edge.infer.roster import Line
 from edge.infer.routing import Decision, decide
+from edge.part10 import split
 from edge.records import UID, Instance, parse_uid
 
 _PREAMBLE = 128
@@ -80,24 +80,15 @@ def _read(path: Path, peer: str) -> tuple[Instance, Dataset]:
         data = path.read_bytes()
     except OSError as error:
         raise BadObject(f"the file cannot be read ({error.strerror})", which=path.name, hint=_NOT_DICOM) from None
-    syntax, start = _meta(path, data)
+    syntax, data_set = IMPLICIT_VR_LITTLE_ENDIAN, data
+    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        parts = split(data)
+        syntax, data_set = str(parts.transfer_syntax_uid), parts.data_set
     try:
-        dataset = read_header(data[start:], syntax).dataset
-        return _instance(dataset, syntax, peer, len(data) - start), dataset
+        dataset = read_header(data_set, syntax).dataset
+        return _instance(dataset, syntax, peer, len(data_set)), dataset
     except Refusal:
         raise BadObject("the file cannot be read as DICOM", which=path.name, hint=_NOT_DICOM) from None
-
-
-def _meta(path: Path, data: bytes) -> tuple[str, int]:
-    """Transfer Syntax UID, and where the data set begins."""
-    if data[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
-        return IMPLICIT_VR_LITTLE_ENDIAN, 0
-    try:
-        meta = read_file_meta_info(path)
-        start = _PREAMBLE + 4 + int(meta.FileMetaInformationGroupLength) + 12
-        return str(meta.TransferSyntaxUID), start
-    except Exception:  # noqa: BLE001 - pydicom raises anything
-        raise BadObject("the file has no usable File Meta Information", which=path.name, hint=_NOT_DICOM) from None
 
 
 def _instance(dataset: Dataset, syntax: str, peer: str, size: int) -> Instance:

@@ -23,7 +23,8 @@ DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
-_MOST_INFLATED = 256 << 20
+_MOST_INFLATED = 2 << 30
+_MOST_ELEMENTS = 1 << 16
 _LONG_VR = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
 
 
@@ -46,13 +47,15 @@ class Header:
         return self.pixel_keyword != ""
 
 
-def read_header(data: bytes | BinaryIO, transfer_syntax_uid: str) -> Header:
+def read_header(data: bytes | BinaryIO, transfer_syntax_uid: str, most_inflated: int = _MOST_INFLATED) -> Header:
     """Parse a data set (no preamble, no File Meta Information) as far as its pixel data.
 
     Parameters
     ----------
     data : bytes or file-like
         The data set or its first part. A file-like (an `mmap`, say) is not copied.
+    most_inflated : int
+        Bytes to which a deflated data set may grow; what follows is not looked at.
 
     Raises
     ------
@@ -60,20 +63,27 @@ def read_header(data: bytes | BinaryIO, transfer_syntax_uid: str) -> Header:
         `unreadable`, whatever went wrong.
     """
     met: list[tuple[str, str]] = []
+    count = 0
 
     def at_pixels(tag: int, vr: str | None, _length: int) -> bool:
+        nonlocal count
+        count += 1
+        if count > _MOST_ELEMENTS:
+            raise ValueError("more elements than any image has")
         if int(tag) in _PIXELS:
             met.append((_PIXELS[int(tag)], vr or "OW"))
         return bool(met)
 
     try:
-        stream = _open(data, transfer_syntax_uid)
+        stream = _open(data, transfer_syntax_uid, most_inflated)
         dataset = read_dataset(
             stream,
             is_implicit_VR=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN,
             is_little_endian=transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN,
             stop_when=at_pixels,
         )
+        if not met and transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN and stream.tell() >= most_inflated:
+            raise ValueError("more attributes than any image has")
         keyword, vr = met[0] if met else ("", "")
         return Header(dataset, stream, keyword, stream.tell(), vr)
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001 - hostile bytes raise anything
@@ -134,11 +144,11 @@ def number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
         raise Refusal("unreadable", "a number of the image cannot be read") from None
 
 
-def _open(data: bytes | BinaryIO, transfer_syntax_uid: str) -> BinaryIO:
+def _open(data: bytes | BinaryIO, transfer_syntax_uid: str, most_inflated: int) -> BinaryIO:
     if transfer_syntax_uid != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
         return io.BytesIO(data) if isinstance(data, bytes | bytearray | memoryview) else data
     packed = data if isinstance(data, bytes | bytearray | memoryview) else data.read()
-    return io.BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, _MOST_INFLATED))
+    return io.BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most_inflated))
 
 
 def _whole(stream: BinaryIO) -> memoryview:

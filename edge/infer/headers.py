@@ -8,10 +8,15 @@ from collections import OrderedDict
 from pydicom.dataset import Dataset
 
 from edge.infer.header import read_header
+from edge.infer.refusal import Refusal
 from edge.records import Instance
 from edge.vault import Opener
 
 _KEPT = 32
+_MOST_CHUNKS = 16
+"""Attributes are read in this process, beside the key: what hostile ones may cost is bounded."""
+
+_MOST_INFLATED = 16 << 20
 
 
 class Headers:
@@ -32,13 +37,12 @@ class Headers:
         SealError
             If the object cannot be opened.
         """
-        head = self._opener.head(instance.object_id)
-        if len(head) < instance.size:
-            header = read_header(head, instance.transfer_syntax_uid)
-            if header.is_whole:
+        for chunks in (1, _MOST_CHUNKS):
+            head = self._opener.head(instance.object_id, chunks)
+            header = read_header(head, instance.transfer_syntax_uid, _MOST_INFLATED)
+            if header.is_whole or len(head) == instance.size:
                 return header.dataset
-            head = bytes(self._opener.read(instance.object_id))
-        return read_header(head, instance.transfer_syntax_uid).dataset
+        raise Refusal("unreadable", "the attributes before the pixel data are larger than those of any image")
 
     def keep(self, instance: Instance, dataset: Dataset) -> None:
         """Remember `dataset` for the job that will ask for it soon."""

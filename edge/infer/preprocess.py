@@ -55,7 +55,7 @@ def prepare(frame: Frame, dataset: Dataset, entry: Input) -> Tensor:
             std=_per_channel(steps.std, channels), scale=steps.scale, channels=channels, layout=entry.layout,
             pad_value=steps.pad_value,
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+    except (ValueError, TypeError, LookupError, ArithmeticError):
         raise Refusal("unsupported-pixels", "the image's grayscale attributes cannot be followed") from None
 
 
@@ -116,7 +116,8 @@ def _percentile_window(frame: Frame, attributes: Mapping[str, Any], window: Wind
     slope = float(attributes.get("RescaleSlope", ["1"])[0])
     intercept = float(attributes.get("RescaleIntercept", ["0"])[0])
     ends = sorted((float(low) * slope + intercept, float(high) * slope + intercept))
-    width = max(ends[1] - ends[0], np.finfo(np.float32).tiny)
+    # an even frame has no range; the smallest one that a number of this size can carry makes it half or nothing
+    width = max(ends[1] - ends[0], 1e-6 * max(1.0, abs(sum(ends))))
     return {"WindowCenter": sum(ends) / 2, "WindowWidth": width, "VOILUTFunction": "LINEAR_EXACT"}
 
 
