@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from edge import __version__
 from edge.commands import TABLE, load_command
@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: object) -> None:
         options.setdefault("formatter_class", _wide)
         super().__init__(**options)  # type: ignore[arg-type]
+        self.register("action", "parsers", _Words)
         common = self.add_argument_group("common options")
         common.add_argument(
             "--config",
@@ -49,6 +50,16 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1) if wrong else []
         what = f"there is no `{wrong[1]}`" if wrong else message
         raise UsageError(what, hint=f"`{self.prog} {near[0]}`" if near else f"`{self.prog} --help`")
+
+
+class _Words(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """Words that choose a sub-parser; its line in the list is also how its own help begins."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        told = str(options.get("help") or "")
+        options.setdefault("description", f"{told[:1].upper()}{told[1:]}{'' if told[-1:] in '.?' else '.'}")
+        parser: argparse.ArgumentParser = super().add_parser(name, **options)
+        return parser
 
 
 def _wide(prog: str) -> argparse.HelpFormatter:

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,12 @@ def test_no_module_keeps_mutable_state() -> None:
         wrong += [f"{name(path)}:{node.lineno} global" for node in ast.walk(tree) if isinstance(node, ast.Global)]
         wrong += [f"{name(path)}:{node.lineno} {target}" for node in tree.body for target in _mutable(node)]
     assert wrong == []
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    found = {name(path.parent).replace("/", ".") for path in SOURCES if path.name == "__init__.py"}
+    assert found == set(project["tool"]["setuptools"]["packages"]) - {"edge.shipped"}
 
 
 def test_every_file_says_what_it_is_for() -> None:

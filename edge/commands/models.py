@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.packages.package import Package
 
 NAME = "models"
-HELP = "Bring a trained network in, check a package, try it on local files"
+HELP = "Bring a trained network in, check a package, try it on local files."
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 _PACKAGE = "a package folder, or the name of a shipped package"

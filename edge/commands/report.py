@@ -12,7 +12,7 @@ from edge.report.reader import ReportView, read_report
 from edge.report.show import as_json, as_text
 
 NAME = "report"
-HELP = "Read reports: ours, and any DICOM Structured Report"
+HELP = "Read reports: ours, and any DICOM Structured Report."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

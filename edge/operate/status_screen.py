@@ -34,6 +34,9 @@ def _needed(status: Status) -> Iterator[str]:
         yield f"{paint('FAIL')}  {deliveries['FAILED']} results were refused: edge deliveries list --state FAILED"
     if jobs["QUARANTINED"]:
         yield f"{paint('WARN')}  {jobs['QUARANTINED']} jobs are set aside: edge jobs list --state QUARANTINED"
+    for problem in str(status.rooms["infer"].facts.get("problems", "")).split("; "):
+        if problem:
+            yield f"{paint('FAIL')}  route {problem}"
     if not status.disk.accepting:
         yield f"{paint('FAIL')}  the disk reserve is reached, images are refused: edge doctor"
 
@@ -48,7 +51,7 @@ def _rooms(status: Status) -> str:
 
 
 def _facts(room: RoomStatus) -> str:
-    return "  ".join(f"{key} {value}" for key, value in room.facts.items())
+    return "  ".join(f"{key} {value}" for key, value in room.facts.items() if value and key != "problems")
 
 
 def _queues(status: Status) -> str:
