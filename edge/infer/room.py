@@ -10,12 +10,13 @@ import hashlib
 import logging
 import os
 import threading
+import time
 
 import edge
 from edge import keys
 from edge.config import Settings
 from edge.errors import EdgeError
-from edge.infer import lockdown
+from edge.infer import lockdown, retention
 from edge.infer.completion import Completion
 from edge.infer.desk import Desk
 from edge.infer.dispatcher import Dispatcher
@@ -58,7 +59,7 @@ class Room:
         """Take keys, journal and packages. Raises EdgeError; a route that cannot run is announced, not raised."""
         lockdown.undumpable()
         settings = self._settings
-        opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
+        self._opener = opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
         box, sign_key = box_identity(settings), keys.load(settings.keys, "sign.key")
         lines = _lines(settings, self._registry)
         models = _models(lines, settings)
@@ -84,9 +85,13 @@ class Room:
         lanes = [threading.Thread(target=self._lane, name=f"lane-{number}") for number in range(self._lanes)]
         for lane in lanes:
             lane.start()
+        next_round = 0.0
         while not stopping.is_set():
             self._doorbell.wait(POLL_SECONDS)
             self._hint()
+            if time.monotonic() >= next_round:
+                self._erase()
+                next_round = time.monotonic() + retention.ROUND_SECONDS
         self._stopping.set()
         for _ in lanes:
             self._hint()
@@ -118,6 +123,12 @@ class Room:
             self._hint()  # where one job was, there may be another
             if self._dispatcher.process(job):
                 self._ringer.ring("deliver")
+
+    def _erase(self) -> None:
+        try:
+            retention.erase_expired(self._settings, self._journal, self._opener)
+        except (EdgeError, OSError) as error:
+            log.error("what has been kept long enough could not be erased: %s", type(error).__name__)
 
     def _rest(self, rings: int) -> None:
         """Wait for a hint, unless one came since the bell had rung `rings` times."""
