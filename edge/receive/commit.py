@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.journal import Journal, intake
 from edge.journal.intake import Stored
 from edge.records import Instance
-from edge.vault import Slots
+from edge.slots import Slots
 
 
 @dataclass(slots=True)

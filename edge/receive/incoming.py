@@ -13,7 +13,8 @@ from edge.receive.negotiation import Context
 from edge.receive.requests import Request, Status
 from edge.receive.reserve import Reserve
 from edge.records import UID, Instance
-from edge.vault import Buffers, Sealer, StudyKey
+from edge.slots import StudyKey
+from edge.vault import Buffers, Sealer
 
 _CHECK_RESERVE_EVERY = 1 << 24
 

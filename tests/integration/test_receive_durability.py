@@ -17,6 +17,7 @@ from support import wait_until
 from edge import vault
 from edge.journal import intake
 from edge.journal.database import Database, DatabaseError
+from edge.slots import Slots
 
 MIB = 1 << 20
 
@@ -101,7 +102,7 @@ def test_a_failing_call_is_no_success(
 
 
 def test_a_failing_flush_of_folder_or_slots_is_no_success(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for target, name in ((vault.Slots, "flush"), (intake, "store"), (vault.Slots, "add")):
+    for target, name in ((Slots, "flush"), (intake, "store"), (Slots, "add")):
         with monkeypatch.context() as patched:
             patched.setattr(target, name, failing(errno.EIO))
             assert store_one(receiver) == 0xA700
@@ -148,14 +149,14 @@ def test_a_peer_that_goes_in_mid_object_leaves_nothing(receiver: Receiver) -> No
 def test_the_flush_comes_before_success(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the folder's flush hangs, nobody hears Success."""
     reached, go_on = threading.Event(), threading.Event()
-    flush = vault.Slots.flush
+    flush = Slots.flush
 
-    def hanging(slots: vault.Slots) -> None:
+    def hanging(slots: Slots) -> None:
         reached.set()
         go_on.wait(10)
         flush(slots)
 
-    monkeypatch.setattr(vault.Slots, "flush", hanging)
+    monkeypatch.setattr(Slots, "flush", hanging)
     with Raw(receiver.port) as peer:
         peer.associate()
         peer.send(store_command() + pdv(3, 2, ct_image()))
