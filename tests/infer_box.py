@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import package_maker
-from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -83,6 +82,7 @@ class InferBox:
         self._numbers = itertools.count(1)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._stopped = False
         self.room = Room(self.settings, self._registry)
         self.ringer = Ringer(self.settings.run)
 
@@ -95,6 +95,9 @@ class InferBox:
 
     def stop(self) -> None:
         """The room has ended and let go of everything."""
+        if self._stopped:
+            return
+        self._stopped = True
         if self._thread is not None:
             self._stopping.set()
             self.room.wake()
@@ -144,13 +147,6 @@ class InferBox:
 
     def instance_state(self, instance: Instance) -> str:
         """`STATE` or `STATE reason`."""
-        row = self.journal.database.row(
-            "SELECT state, reason FROM instance WHERE object_id = ?", (instance.object_id,)
-        )
+        row = self.journal.database.row("SELECT state, reason FROM instance WHERE object_id = ?", (instance.object_id,))
         assert row is not None
         return f"{row['state']} {row['reason']}".strip()
-
-
-def quiet_pydicom() -> None:
-    """As the rooms run: pydicom warns with received values, and here a warning would be an error."""
-    pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE

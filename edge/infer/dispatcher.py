@@ -6,6 +6,7 @@ again when another attempt may help. Whatever one object does, the room goes on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import mmap
@@ -203,8 +204,15 @@ def _unsealed(opener: Opener, instance: Instance) -> tuple[int, int]:
     descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
     try:
         os.ftruncate(descriptor, max(1, size))
-        with mmap.mmap(descriptor, max(1, size)) as target, memoryview(target) as view:
-            opener.read_into(instance.object_id, view[:size])
+        target = mmap.mmap(descriptor, max(1, size))
+        try:
+            opener.read_into(instance.object_id, memoryview(target)[:size])
+        except SealError as error:
+            # the frames of its traceback hold the view, and the view the memory
+            raise error.with_traceback(None) from None
+        finally:
+            with contextlib.suppress(BufferError):
+                target.close()
     except BaseException:
         os.close(descriptor)
         raise

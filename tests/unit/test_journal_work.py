@@ -1,0 +1,221 @@
+"""What the infer room records: units and revisions, leases, results; each in one flushed commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.errors import JournalError
+from edge.journal import Journal, create, intake, outgoing, views, work
+from edge.journal.database import IntegrityError
+from edge.records import UID, Instance, JobState, Outcome, Priority, Scope, UnitState
+
+REPORT = UID("2.25.77")
+DIGEST = "d" * 64
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    create(tmp_path / "journal.db")
+    made = Journal(tmp_path / "journal.db", clock=Clock())
+    yield made
+    made.close()
+
+
+def store(journal: Journal, number: int = 1, **fields: Any) -> Instance:
+    instance = Instance(**{
+        "object_id": f"{number:032x}", "sop_instance_uid": UID(f"1.2.{number}"), "sop_class_uid": UID("1.2.840"),
+        "study_instance_uid": UID("1.3"), "series_instance_uid": UID("1.4"), "transfer_syntax_uid": UID("1.5"),
+        "modality": "DX", "peer": "ct1", "association": "a" * 32, "tag": f"{number:064x}", "size": 1, "slot": 0,
+        "received_at": float(number), **fields,
+    })  # fmt: skip
+    intake.store(journal, [instance], refuse_conflicts=False)
+    return instance
+
+
+def target(scope: Scope = Scope.IMAGE, package: str = "p", **fields: Any) -> work.Target:
+    return work.Target(**{"scope": scope, "route": "r", "package": package, "priority": Priority.ROUTINE, **fields})
+
+
+def finish(journal: Journal, job: Any, *destinations: str, report: UID = REPORT, **fields: Any) -> None:
+    results = [work.Outgoing(report, UID("1.88"), alias, "e" * 64, "f" * 128) for alias in destinations]
+    work.finish(journal, job, **{
+        "outcome": Outcome.SUCCEEDED, "reason": "", "report": report, "digest": DIGEST, "quarantine": False,
+        "outgoing": results, **fields,
+    })  # fmt: skip
+
+
+def only_job(journal: Journal) -> views.JobView:
+    (found,) = views.jobs(journal)
+    return found
+
+
+def test_image_is_ready_at_once_and_leased_once(journal: Journal) -> None:
+    instance = store(journal)
+    work.route(journal, instance, [target()])
+    job = work.lease(journal, 60)
+    assert job is not None
+    assert (job.uid, job.state, job.attempts, job.revision) == (instance.sop_instance_uid, JobState.RUNNING, 1, 1)
+    assert work.lease(journal, 60) is None
+    assert work.members(journal, job) == [instance]
+
+
+def test_instance_without_targets_is_unrouted_with_its_reason(journal: Journal) -> None:
+    work.route(journal, store(journal), [], "loop-guard")
+    assert work.new_instances(journal) == []
+    assert views.counts(journal)["instance"]["UNROUTED"] == 1
+    assert views.events(journal)[0].reason == "loop-guard"
+
+
+def test_unreadable_instance_is_quarantined(journal: Journal) -> None:
+    work.quarantine_instance(journal, store(journal).object_id, "unreadable")
+    assert views.counts(journal)["instance"]["QUARANTINED"] == 1
+    assert work.new_instances(journal) == []
+
+
+def test_one_package_one_unit_however_many_routes(journal: Journal) -> None:
+    work.route(journal, store(journal), [target(), target(package="q")])
+    assert {job.package for job in views.jobs(journal)} == {"p", "q"}
+
+
+def test_priority_then_age(journal: Journal) -> None:
+    for number, priority in enumerate([Priority.BACKFILL, Priority.ROUTINE, Priority.STAT, Priority.ROUTINE], 1):
+        work.route(journal, store(journal, number), [target(priority=priority)])
+    order = [job.uid for _ in range(4) if (job := work.lease(journal, 60))]
+    assert order == ["1.2.3", "1.2.2", "1.2.4", "1.2.1"]
+
+
+def test_lost_lease_goes_to_someone_else_and_the_first_cannot_finish_twice(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    first = work.lease(journal, 60)
+    journal.clock.now += 61  # type: ignore[attr-defined]
+    second = work.lease(journal, 60)
+    assert second is not None
+    assert second.attempts == 2
+    finish(journal, second, "archive")
+    with pytest.raises(JournalError):
+        finish(journal, first, "archive")
+    assert len(views.deliveries(journal)) == 1
+
+
+def test_restart_makes_running_jobs_ready_and_suspects_a_job_only_after_many(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    attempts = []
+    for _ in range(work.MAX_RESTARTS + 2):
+        job = work.lease(journal, 60)
+        assert job is not None
+        attempts.append(job.attempts)
+        work.release_stale(journal)
+        assert (only_job(journal).state, only_job(journal).reason) == ("READY", "room-restarted")
+    assert attempts == [1] * (work.MAX_RESTARTS + 1) + [2]
+
+
+def test_late_instance_reopens_the_series_with_the_next_revision(journal: Journal) -> None:
+    work.route(journal, store(journal, 1), [target(Scope.SERIES, expected=2)])
+    (row,) = work.open_units(journal)
+    assert (row["arrived"], row["busy"], row["expected"]) == (1, 1, 2)
+    work.ready(journal, row["id"], "quiet", Priority.ROUTINE)
+    assert work.open_units(journal) == []
+    finish(journal, work.lease(journal, 60), "archive")
+    work.route(journal, store(journal, 2), [target(Scope.SERIES)])
+    (row,) = work.open_units(journal)
+    unit = work.unit(journal, row["id"])
+    assert unit is not None
+    assert (unit.revision, unit.state, row["arrived"]) == (2, UnitState.OPEN, 2)
+
+
+def test_closed_association_is_not_busy(journal: Journal) -> None:
+    work.route(journal, store(journal), [target(Scope.SERIES)])
+    intake.close_association(journal, "a" * 32)
+    (row,) = work.open_units(journal)
+    assert row["busy"] == 0
+
+
+def test_corrected_image_is_a_new_revision_and_supersedes_what_is_not_sent(journal: Journal) -> None:
+    work.route(journal, store(journal, 1), [target()])
+    finish(journal, work.lease(journal, 60), "archive")
+    newer = store(journal, 2, sop_instance_uid=UID("1.2.1"))
+    work.route(journal, newer, [target()])
+    job = work.lease(journal, 60)
+    assert job is not None
+    assert job.revision == 2
+    assert work.members(journal, job) == [newer]
+    assert work.predecessor(journal, job) is None, "nothing was sent yet"
+    finish(journal, job, "archive", report=UID("2.25.78"))
+    assert [each.state for each in views.deliveries(journal)] == ["PENDING", "SUPERSEDED"]
+
+
+def test_predecessor_is_the_sent_report(journal: Journal) -> None:
+    work.route(journal, store(journal, 1), [target()])
+    finish(journal, work.lease(journal, 60), "archive")
+    outgoing.sent(journal, outgoing.due(journal, "archive")[0])
+    work.retry(journal, only_job(journal).id)
+    job = work.lease(journal, 60)
+    assert job is not None
+    assert work.predecessor(journal, job) == REPORT
+
+
+def test_retry_makes_the_next_revision_and_leaves_the_old_job(journal: Journal) -> None:
+    work.route(journal, store(journal), [target(priority=Priority.STAT)])
+    finish(journal, work.lease(journal, 60), outcome=Outcome.FAILED, reason="unreadable", quarantine=True)
+    new = work.retry(journal, only_job(journal).id)
+    states = {job.id: (job.state, job.revision, job.priority) for job in views.jobs(journal)}
+    assert states[new] == ("READY", 2, "stat")
+    assert list(states.values())[1] == ("QUARANTINED", 1, "stat")
+    assert work.retry(journal, 999) == 0
+
+
+def test_held_result_is_queued_as_held(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    held = [work.Outgoing(REPORT, UID("1.88"), "archive", "e" * 64, "0" * 128, held="identity-in-uid")]
+    finish(journal, work.lease(journal, 60), outgoing=held)
+    (delivery,) = views.deliveries(journal)
+    assert (delivery.state, delivery.reason) == ("HELD", "identity-in-uid")
+    assert outgoing.due(journal, "archive") == []
+
+
+@pytest.mark.parametrize("value", ["INVENTED^NAME", "not-applicable:Müller", "a b", "x" * 65])
+def test_journal_takes_no_words(journal: Journal, value: str) -> None:
+    instance = store(journal)
+    with pytest.raises(IntegrityError):
+        work.route(journal, instance, [], value)
+    with pytest.raises(IntegrityError):
+        work.quarantine_instance(journal, instance.object_id, value)
+    assert work.new_instances(journal) == [instance], "nothing of the failed transactions stays"
+
+
+def test_routing_and_lease_share_one_transaction(journal: Journal) -> None:
+    """An image's life is three flushed commits: routed and leased, finished, sent."""
+    instance = store(journal)
+    commits: list[str] = []
+    journal.database._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    with journal.transaction():
+        work.route(journal, instance, [target()])
+        job = work.lease(journal, 60)
+    finish(journal, job, "archive")
+    outgoing.sent(journal, outgoing.due(journal, "archive")[0])
+    assert len(commits) == 3
+
+
+def test_failure_in_a_nested_use_undoes_all(journal: Journal) -> None:
+    instance = store(journal)
+
+    def broken() -> None:
+        with journal.transaction():
+            work.route(journal, instance, [target()])
+            work.route(journal, instance, [target()])
+
+    with pytest.raises(JournalError):
+        broken()
+    assert work.new_instances(journal) == [instance]
+    assert views.jobs(journal) == []
