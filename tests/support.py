@@ -160,16 +160,16 @@ class Storescp:
 
 
 class Orthanc:
-    """A real Orthanc without plugins, on loopback only."""
+    """A real Orthanc without plugins, on loopback only; `more` are settings of its own configuration file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: object) -> None:
         self.port, self.http_port = free_port(), free_port()
         settings = {
             "Name": "edge-test", "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "index"),
             "DicomAet": "ARCHIVE", "DicomPort": self.port, "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True,
             "DicomAlwaysAllowFind": True,
             "HttpPort": self.http_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": [],
-        }  # fmt: skip
+        } | more  # fmt: skip
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(settings))
         command = [tool("Orthanc"), str(configuration)]

@@ -102,11 +102,18 @@ def _subject(answer: DataSet) -> Subject:
             if tag in _IDENTITY:
                 raise Refused(Status.PACS_AWAY, f"answer-unusable-{tag >> 16:04X}-{tag & 0xFFFF:04X}")
             value = b""
+        if vr == "PN" and _lost(value):
+            raise Refused(Status.PACS_AWAY, "answer-lost-characters")
         if value or tag not in _TYPE_3:
             found[tag] = element(tag, vr, value)
     if any(not each.value.isascii() or b"\x1b" in each.value for each in found.values()):
         found[CHARACTER_SET] = element(CHARACTER_SET, "CS", character_set)
     return Subject(found)
+
+
+def _lost(name: bytes) -> bool:
+    """Whether a group of a person name is nothing but delimiters: some archives drop what their set cannot write."""
+    return b"\x1b" not in name and any(group and not group.strip(b"^ ") for group in name.split(b"="))
 
 
 def _fits(value: bytes, vr: str, character_set: bytes) -> bool:
