@@ -39,6 +39,7 @@ _FORBIDDEN = {
     "aarch64": (0xC00000B7, (198, 203, 202, 200, 201, 221, 117, 97, 270, 271, 268, 242, 280, 281, 282, 425, 265, 241,
                              217, 219, 40)),
 }  # fmt: skip
+_MEMFD_CREATE = {"x86_64": 319, "aarch64": 279}
 _REFUSED_EVENTS = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "subprocess.Popen",
                    "os.system", "os.exec", "os.posix_spawn", "os.spawn")  # fmt: skip
 
@@ -59,7 +60,8 @@ def apply(software: tuple[Path, ...], devices: tuple[Path, ...] = ()) -> tuple[b
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     sys.addaudithook(_refuse)
-    return _landlock(libc, software, devices), _seccomp(libc)
+    # an accelerator's driver may need anonymous files; elsewhere they would only be code that no path names
+    return _landlock(libc, software, devices), _seccomp(libc, anonymous_files=bool(devices))
 
 
 def address_space() -> int:
@@ -123,7 +125,7 @@ def _permit(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
         os.close(descriptor)
 
 
-def _seccomp(libc: ctypes.CDLL) -> bool:
+def _seccomp(libc: ctypes.CDLL, *, anonymous_files: bool) -> bool:
     machine = _FORBIDDEN.get(platform.machine())
     if machine is None:
         return False
@@ -134,6 +136,8 @@ def _seccomp(libc: ctypes.CDLL) -> bool:
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_LOAD, 0, 0, 0),
     ]
+    if not anonymous_files:
+        numbers = (*numbers, _MEMFD_CREATE[platform.machine()])
     for index, number in enumerate(numbers):
         program.append((_JUMP_IF_EQUAL, len(numbers) - index, 0, number))
     program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM)]

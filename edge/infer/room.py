@@ -29,7 +29,7 @@ from edge.operate.logs import frames
 from edge.packages.registry import Registry
 from edge.records import UID
 from edge.report.identity import BoxIdentity
-from edge.rooms import announce
+from edge.rooms import Heartbeat, announce
 from edge.vault import Opener
 from edge.wake import POLL_SECONDS, Doorbell, Ringer
 
@@ -85,10 +85,13 @@ class Room:
         lanes = [threading.Thread(target=self._lane, name=f"lane-{number}") for number in range(self._lanes)]
         for lane in lanes:
             lane.start()
+        heart = Heartbeat()
         next_round = 0.0
         while not stopping.is_set():
             self._doorbell.wait(POLL_SECONDS)
             self._hint()
+            if all(lane.is_alive() for lane in lanes):
+                heart.beat()
             if time.monotonic() >= next_round:
                 self._erase()
                 next_round = time.monotonic() + retention.ROUND_SECONDS

@@ -67,6 +67,10 @@ class _Server:
         self._limit(message.size + _CODEC_COPIES * self._load.max_frame_bytes)
         try:
             mapped = mmap.mmap(data, message.size, prot=mmap.PROT_READ)
+        except ValueError:
+            return Answer(reason="unreadable", error="ValueError")
+        except OSError:
+            return Answer(reason="memory-limit", error="OSError")
         finally:
             os.close(data)
         try:
