@@ -179,6 +179,7 @@ class ObjectWriter:
         self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
         self._part = self._spool / f"{self.object_id}.part"
         self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
+        os.fchmod(self._descriptor, 0o440)  # the umask would keep it from the group that infer is in
 
 
 class Opener:

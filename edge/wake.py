@@ -6,6 +6,7 @@ A ring is a hint and may be lost; whoever waits also looks once a second. Neithe
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -13,25 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 POLL_SECONDS = 1.0
+_FIRST_INHERITED = 3
 
 
 class Doorbell:
     """A room's own bell. `wait` returns when somebody rang, or after the poll time."""
 
     def __init__(self, run: Path, room: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        path = run / f"{room}.sock"
-        path.unlink(missing_ok=True)
-        with _short(path) as short:
-            self._socket.bind(short)
-        os.chmod(path, 0o620)
+        self._socket = _inherited("bell") or _bound(run / f"{room}.sock")
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
 
     def wait(self, seconds: float = POLL_SECONDS) -> None:
         """Block until a ring or until `seconds` passed; all waiting rings are taken."""
-        readable, _, _ = select.select([self._socket.fileno(), self._wake_read], [], [], seconds)
-        if self._socket.fileno() in readable:
+        watched = [self._wake_read, *([self._socket.fileno()] if self._socket else [])]
+        readable, _, _ = select.select(watched, [], [], seconds)
+        if self._socket and self._socket.fileno() in readable:
             with contextlib.suppress(BlockingIOError):
                 while self._socket.recv(16):
                     pass
@@ -44,7 +42,8 @@ class Doorbell:
             os.write(self._wake_write, b"!")
 
     def close(self) -> None:
-        self._socket.close()
+        if self._socket:
+            self._socket.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -54,7 +53,9 @@ class Ringer:
 
     def __init__(self, run: Path) -> None:
         self._folder = os.open(run, os.O_PATH | os.O_DIRECTORY)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        # not socket(2), which the units forbid: one of a pair can also send to a name
+        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        other.close()
 
     def ring(self, room: str) -> None:
         """Hint `room` that the journal changed."""
@@ -64,6 +65,33 @@ class Ringer:
     def close(self) -> None:
         self._socket.close()
         os.close(self._folder)
+
+
+def _inherited(name: str) -> socket.socket | None:
+    """The socket that PID 1 bound and passed under `name` (sd_listen_fds(3)), or None."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    if name not in names:
+        return None
+    passed = socket.socket(fileno=_FIRST_INHERITED + names.index(name))
+    passed.setblocking(False)
+    return passed
+
+
+def _bound(path: Path) -> socket.socket | None:
+    """A new socket at `path`, or None in a unit that forbids sockets: there the poll alone must do."""
+    try:
+        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return None
+        raise
+    path.unlink(missing_ok=True)
+    with _short(path) as short:
+        bell.bind(short)
+    os.chmod(path, 0o620)
+    return bell
 
 
 @contextlib.contextmanager

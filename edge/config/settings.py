@@ -59,4 +59,6 @@ class Settings(Document, frozen=True, kw_only=True):
 
     @property
     def journal(self) -> Path:
-        return self.root / "journal.db"
+        # where three users share it, it lies in a folder of its own: SQLite needs room for its two other files
+        shared = self.root / "journal"
+        return (shared if shared.is_dir() else self.root) / "journal.db"

@@ -15,7 +15,7 @@ from edge.deliver.sender import Sender, Way
 from edge.deliver.tls import client_context
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal
-from edge.rooms import announce
+from edge.rooms import Heartbeat, announce
 from edge.scu import Peer
 from edge.wake import Doorbell
 
@@ -42,12 +42,14 @@ class Room:
         for sender in self._senders:
             sender.start()
         announce(self._settings, "deliver", destinations=len(self._senders))
+        heart = Heartbeat()
         while not stopping.is_set():
             self._bell.wait()
             for sender in self._senders:
                 sender.wake()
                 if sender.failed.is_set():
                     raise EnvironmentFailure("a sender ended", hint="see the lines above, then `edge doctor`")
+            heart.beat()
 
     def wake(self) -> None:
         """Make `run` look at `stopping` now."""

@@ -136,10 +136,9 @@ def _seccomp(libc: ctypes.CDLL, *, anonymous_files: bool) -> bool:
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_LOAD, 0, 0, 0),
     ]
-    if not anonymous_files:
-        numbers = (*numbers, _MEMFD_CREATE[platform.machine()])
-    for index, number in enumerate(numbers):
-        program.append((_JUMP_IF_EQUAL, len(numbers) - index, 0, number))
+    refused = [*numbers, *([] if anonymous_files else [_MEMFD_CREATE[platform.machine()]])]
+    for index, number in enumerate(refused):
+        program.append((_JUMP_IF_EQUAL, len(refused) - index, 0, number))
     program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     head = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))

@@ -46,6 +46,11 @@ class Acceptor:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the accept loop still runs."""
+        return self._thread.is_alive()
+
     def stop_accepting(self) -> None:
         """No new connection; those that are open go on."""
         os.write(self._leave_write, b"!")

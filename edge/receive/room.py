@@ -44,9 +44,12 @@ class Room:
 
     def run(self, stopping: threading.Event) -> None:
         """The associations run by themselves; here the counters are kept."""
+        heart = rooms.Heartbeat()
         while not stopping.is_set():
             self._doorbell.wait(COUNTERS_SECONDS)
             self.counters.write(self._journal)
+            if self._acceptor.is_accepting:
+                heart.beat()
 
     def wake(self) -> None:
         self._doorbell.ring_self()
@@ -80,9 +83,9 @@ class Room:
         )
         listener = listen(settings.receive)
         self.port = int(listener.getsockname()[1])
-        acceptor = Acceptor(listener, house)
-        acceptor.start()
-        opened.callback(_end_associations, acceptor, stop_write)
+        self._acceptor = Acceptor(listener, house)
+        self._acceptor.start()
+        opened.callback(_end_associations, self._acceptor, stop_write)
         rooms.announce(settings, "receive", port=self.port)
 
     def _make_intake(self, opened: contextlib.ExitStack) -> Intake:
