@@ -1,13 +1,14 @@
-"""`edge config show|check`: what the box was told, and whether it can be done."""
+"""`edge config show|check|units`: what the box was told, whether it can be done, and what systemd must know of it."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from edge.commands import print_json, settings_of
 from edge.config import find
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EnvironmentFailure
 
 NAME = "config"
 HELP = "Show all settings with their defaults, or check edge.toml: every problem with its key, line and what to try."
@@ -17,10 +18,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("show", help="all settings, defaults included", description="All settings, defaults included.")
     actions.add_parser("check", help="ok, or what is wrong", description="Check edge.toml, and all that it names.")
+    units = actions.add_parser(
+        "units",
+        help="write what the systemd units take from edge.toml",
+        description="Write drop-ins with the addresses and files that edge.toml names. Then: systemctl daemon-reload.",
+    )
+    units.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", default=Path("/etc/systemd/system"))
 
 
 def run(args: Namespace) -> int:
-    return _show(args) if args.action == "show" else _check(args)
+    return {"show": _show, "check": _check, "units": _units}[args.action](args)
 
 
 def _show(args: Namespace) -> int:
@@ -45,6 +52,22 @@ def _check(args: Namespace) -> int:
     for each in found:
         sys.stderr.write(f"{each}\n")
     return 1 if found else 0
+
+
+def _units(args: Namespace) -> int:
+    from edge.operate import units
+
+    try:
+        paths = units.write(settings_of(args), args.folder)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"the drop-ins cannot be written ({error.strerror})", which=str(args.folder), hint="run as root"
+        ) from None
+    if args.json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        sys.stdout.writelines(f"{path}\n" for path in paths)
+    return 0
 
 
 def _problems(args: Namespace) -> list[ConfigError]:

@@ -1,0 +1,86 @@
+"""What the systemd units cannot know before edge.toml is written: addresses and the files that each room may see.
+
+In: checked settings. Out: drop-ins for the units of firmware_scripts/systemd. Invariant: a room sees its own TLS files
+only, and no address is let through that edge.toml does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edge.config import Settings
+from edge.config.receive import Tls
+from edge.errors import ConfigError
+from edge.files import write_durably
+
+ROOT = Path("/var/lib/edge")
+NAME = "50-config.conf"
+_HEAD = "# Written by `edge config units` from edge.toml; edit that file and run it again.\n"
+
+
+def drop_ins(settings: Settings) -> dict[str, str]:
+    """Text by file name, relative to a folder of units.
+
+    Raises
+    ------
+    ConfigError
+        If `box.root` is not the folder that the units are made for.
+    """
+    if settings.root != ROOT:
+        raise ConfigError("the units are made for one root", which="box.root", hint=f'root = "{ROOT}"')
+    texts = {
+        "edge-receive.socket": _section("Socket", _socket(settings)),
+        "edge-receive.service": _section("Service", _bound(_tls_files(settings, [settings.receive.tls]))),
+        "edge-infer.service": _section("Service", _bound(map(settings.path, settings.models.trusted_keys))),
+        "edge-deliver.service": _section("Service", _deliver(settings)),
+    }
+    return {f"{unit}.d/{NAME}": text for unit, text in texts.items()}
+
+
+def write(settings: Settings, folder: Path) -> list[Path]:
+    """Write the drop-ins under `folder`; returns their paths. Raises ConfigError, OSError."""
+    paths = []
+    for name, text in drop_ins(settings).items():
+        path = folder / name
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        write_durably(path, text.encode(), 0o644)
+        paths.append(path)
+    return paths
+
+
+def _socket(settings: Settings) -> Iterator[str]:
+    receive = settings.receive
+    host = f"[{receive.bind}]" if ":" in receive.bind else receive.bind
+    yield "ListenStream="
+    yield f"ListenStream={host}:{receive.port}"
+    yield from _allowed(host for peer in receive.peers for host in peer.hosts)
+
+
+def _deliver(settings: Settings) -> Iterator[str]:
+    destinations = settings.destinations.values()
+    yield from _allowed(destination.host for destination in destinations)
+    yield from _bound(_tls_files(settings, [destination.tls for destination in destinations]))
+
+
+def _allowed(addresses: Iterable[str]) -> Iterator[str]:
+    yield from (f"IPAddressAllow={address}" for address in sorted(set(addresses)))
+
+
+def _bound(paths: Iterable[Path]) -> Iterator[str]:
+    yield from (f"BindReadOnlyPaths={_escaped(path)}" for path in sorted(set(paths)))
+
+
+def _tls_files(settings: Settings, sections: Iterable[Tls | None]) -> Iterator[Path]:
+    for tls in sections:
+        if tls is not None:
+            yield from map(settings.path, (tls.certificate, tls.key, tls.ca))
+
+
+def _escaped(path: Path) -> str:
+    """For systemd.exec(5): a percent sign is a specifier, a colon parts source and destination."""
+    return '"' + str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"').replace(":", "\\:") + '"'
+
+
+def _section(name: str, lines: Iterable[str]) -> str:
+    return "\n".join((f"{_HEAD}[{name}]", *lines)) + "\n"
