@@ -30,6 +30,18 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, provider in _PROVIDERS.items() if provider in here)
 
 
+def choose(backends: tuple[str, ...]) -> str:
+    """onnxruntime's name of the first of `backends` that this machine offers. Raises RuntimeFailure."""
+    available = ort.get_available_providers()
+    for name in backends:
+        if _PROVIDERS.get(name) in available:
+            return _PROVIDERS[name]
+    raise RuntimeFailure(
+        f"none of the approved backends ({', '.join(backends)}) is on this machine",
+        hint="install edge-imaging[cpu] or edge-imaging[gpu]",
+    )
+
+
 class Session:
     """One loaded graph. `provider` is onnxruntime's name of what really runs it."""
 
@@ -43,29 +55,23 @@ class Session:
         MemoryError
             If the memory that this process may use is too little for it.
         """
-        available = ort.get_available_providers()
-        usable = [_PROVIDERS[name] for name in backends if _PROVIDERS.get(name) in available]
-        if not usable:
-            raise RuntimeFailure(
-                f"none of the approved backends ({', '.join(backends)}) is on this machine",
-                hint="install edge-imaging[cpu] or edge-imaging[gpu]",
-            )
+        wanted = choose(backends)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(model, options, providers=usable[:1])
+            self._session = ort.InferenceSession(model, options, providers=[wanted])
         except Exception as error:  # noqa: BLE001 - the runtime raises a dozen private classes
             _check_memory(error)
             raise RuntimeFailure(
                 f"the graph cannot be loaded ({type(error).__name__})", which="model.onnx", hint="check the package"
             ) from None
         self.provider: str = self._session.get_providers()[0]
-        if self.provider != usable[0]:
+        if self.provider != wanted:
             raise RuntimeFailure(
-                f"{usable[0]} was asked for, {self.provider} came",
+                f"{wanted} was asked for, {self.provider} came",
                 hint="correct the driver, or approve the other backend",
             )
         self._outputs = [output.name for output in self._session.get_outputs()]

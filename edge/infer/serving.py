@@ -12,7 +12,7 @@ from edge.errors import RuntimeFailure
 from edge.infer import lockdown
 from edge.infer.evaluate import evaluate
 from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Run, Running
-from edge.infer.runtime import Session
+from edge.infer.runtime import Session, choose
 from edge.packages.manifest import Manifest, parse
 
 _CODEC_COPIES = 5
@@ -37,6 +37,7 @@ class _Server:
         self._load = load
         self._manifest: Manifest = parse(load.manifest)
         self._memory = self._manifest.limits.memory_mib << 20
+        self._on_cpu = True
 
     def run(self, model: int) -> None:
         session = self._session(model)
@@ -47,8 +48,9 @@ class _Server:
             self._channel.send(self._answer(message, descriptors[0], session))
 
     def _session(self, model: int) -> Session | None:
-        self._limit(self._memory)
         try:
+            self._on_cpu = choose(self._load.backends) == "CPUExecutionProvider"
+            self._limit(self._memory)
             graph = os.pread(model, self._load.model_size, 0)
             session = Session(graph, backends=self._load.backends, threads=1)
         except MemoryError:
@@ -89,5 +91,5 @@ class _Server:
 
     def _limit(self, more: int) -> None:
         """At most `more` bytes of address space from here on; accelerators map more than they use, so not with them."""
-        if self._load.backends == ("cpu",):
+        if self._on_cpu:
             lockdown.limit_memory(lockdown.address_space() + more + _OVERHEAD_BYTES)

@@ -183,10 +183,15 @@ def test_model_that_runs_too_long_fails_after_all_attempts(make_box: Make) -> No
     assert read_report((box.settings.outbox / f"{job.report}.dcm").read_bytes()).outcome == "failed"
 
 
-def test_model_that_eats_memory_fails_and_the_room_goes_on(make_box: Make) -> None:
-    box = make_box(members=greedy_members(), limits={"memory_mib": 64, "seconds": 30.0}, toml_words={"attempts": 1})
-    job = box.job(box.store(xray()))
-    assert (job.outcome, job.reason) == ("failed", "memory-limit")
+@pytest.mark.parametrize("backends", [["cpu"], ["cpu", "cuda"]])
+def test_model_that_eats_memory_fails_and_the_room_goes_on(make_box: Make, backends: list[str]) -> None:
+    box = make_box(
+        members=greedy_members(), limits={"memory_mib": 64, "seconds": 30.0},
+        runtime={"opset": 17, "backends": backends}, toml_words={"attempts": 1},
+    )  # fmt: skip
+    for level in range(2):
+        job = box.job(box.store(xray(level)))
+        assert (job.outcome, job.reason) == ("failed", "memory-limit")
 
 
 def test_graph_that_cannot_be_loaded(make_box: Make) -> None:
