@@ -6,6 +6,7 @@ bounded. There is no thread and no polling here, and a byte that breaks the stan
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -70,6 +71,20 @@ class Stream:
             raise failure("silent") from None
         except OSError:
             raise failure("aborted") from None
+
+    def drain(self, seconds: float, limit: int = 1 << 20) -> None:
+        """Read and forget until the peer closes, `limit` bytes came or `seconds` passed; never raises.
+
+        Closing with unread bytes would reset the connection and take our last answer with it.
+        """
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            while limit > 0 and (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                received = len(self._socket.recv(1 << 16))
+                if not received:
+                    return
+                limit -= received
 
     def close(self) -> None:
         self._socket.close()

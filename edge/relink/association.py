@@ -204,7 +204,7 @@ class Association:
             _LOG.warning("association refused or aborted box=%s reason=%s", self._box or "unknown", code)
         with contextlib.suppress(PeerFailure):
             self._stream.write(last_word, LINGER_SECONDS)
-            self._stream.read(LINGER_SECONDS)
+            self._stream.drain(LINGER_SECONDS)
 
 
 def _decide(item: bytes) -> Context:

@@ -22,6 +22,9 @@ from edge.relink.door import Door, parse_address
 from edge.relink.gateway import Gateway
 from edge.scu import Peer
 
+PACS_SECONDS = (5.0, 10.0, 20.0)
+"""To connect, to negotiate, to answer a C-STORE; with the questions it is less than the 60 s that a box waits."""
+
 _BACKLOG = 64
 _REFUSALS_AT_ONCE = 4
 _GRACE_SECONDS = 60.0
@@ -46,15 +49,16 @@ class Room:
     def start(self) -> None:
         """Listen. Raises EdgeError when something needed is missing."""
         relink, path = self._relink, self._settings.path
+        connect, associate, answer = PACS_SECONDS
         pacs = Peer(
             host=relink.pacs.host,
             port=relink.pacs.port,
             called=relink.pacs.ae_title,
             calling=relink.ae_title,
             tls=tls.client(relink.pacs.tls, path) if relink.pacs.tls else None,
-            connect=5.0,
-            associate=10.0,
-            answer=20.0,
+            connect=connect,
+            associate=associate,
+            answer=answer,
         )
         gateway = Gateway(pacs, character_set=relink.pacs.character_set, evidence_wait=relink.evidence_wait_seconds)
         self._house = House(
