@@ -1,7 +1,7 @@
 """Extensions only; everything else is in pyproject.toml.
 
 One source, one extension module per x86-64 level: the copies and the generated C live in build/, so neither the
-source tree nor the wheel ever holds them. `kernels/dispatch.py` picks one of the modules at import.
+source tree nor the wheel ever holds them. `kernels/dispatch.py` picks one level at import.
 """
 
 import platform
@@ -11,7 +11,8 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ("kernels/_frame.pyx", "kernels/_frame.h", "kernels/_vector.h")
+SOURCES = tuple(sorted(Path("kernels").glob("_*.pyx")))
+HEADERS = sorted(str(header) for header in Path("kernels").glob("_*.h"))
 FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
 X86_LEVELS = {"v2": [], "v3": [], "v4": ["-mprefer-vector-width=512"]}
 
@@ -23,20 +24,22 @@ def levels() -> dict[str, list[str]]:
     return {level: [*FLAGS, f"-march=x86-64-{level}", *extra] for level, extra in X86_LEVELS.items()}
 
 
-def extension(level: str, flags: list[str]) -> Extension:
-    """The frame kernel compiled for one level, as module `kernels._frame_<level>`."""
+def extension(source: Path, level: str, flags: list[str]) -> Extension:
+    """`kernels/_frame.pyx` compiled for one level, as module `kernels._frame_<level>`."""
     folder = Path("build/levels")
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / f"_frame_{level}.pyx"
-    if not copy.exists() or copy.read_bytes() != Path(SOURCES[0]).read_bytes():
-        shutil.copy(SOURCES[0], copy)
+    copy = folder / f"{source.stem}_{level}.pyx"
+    if not copy.exists() or copy.read_bytes() != source.read_bytes():
+        shutil.copy(source, copy)
     return Extension(
-        f"kernels._frame_{level}",
+        f"kernels.{copy.stem}",
         [str(copy)],
-        depends=list(SOURCES),
+        depends=HEADERS,
         include_dirs=["kernels"],
         extra_compile_args=flags,
     )
 
 
-setup(ext_modules=cythonize([extension(*item) for item in levels().items()], language_level=3))
+MODULES = [extension(source, *level) for source in SOURCES for level in levels().items()]
+
+setup(ext_modules=cythonize(MODULES, language_level=3))

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kernels._frame import Resampler
@@ -37,11 +37,15 @@ def build() -> str:
     return _LEVEL
 
 
+def compiled(source: str) -> Any:
+    """The module made of `kernels/<source>.pyx` for the level that runs; `kernels/<source>.pyi` says its shape."""
+    return importlib.import_module(f"kernels.{source}_{build()}")
+
+
 def resampler_class() -> type[Resampler]:
     """The compiled class of the level that runs."""
-    module = importlib.import_module(f"kernels._frame_{build()}")
-    compiled: type[Resampler] = module.Resampler
-    return compiled
+    resampler: type[Resampler] = compiled("_frame").Resampler
+    return resampler
 
 
 def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
