@@ -47,7 +47,7 @@ class Chaos:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._random.uniform(0.05, 1.5)):
+        while not self._stopping.wait(self._random.uniform(0.05, 0.6)):
             room = self._random.choice(ROOMS)
             try:
                 os.kill(self._box.household.pid(room), signal.SIGKILL)

@@ -78,7 +78,10 @@ def test_decoded_files_are_what_pydicom_reads(data: Path) -> None:
             continue
         blob, syntax = split(path)
         ours = frame_of(blob, syntax)
-        theirs = dcmread(path, force=True).pixel_array
+        try:
+            theirs = dcmread(path, force=True).pixel_array
+        except RuntimeError:  # none of the decoders installed here takes its codec
+            continue
         theirs = theirs[0] if theirs.ndim == ours.array.ndim + 1 else theirs
         difference = int(np.abs(ours.array.astype(np.int64) - theirs.astype(np.int64)).max())
         lossless = syntax.rpartition(".")[2] not in LOSSY
