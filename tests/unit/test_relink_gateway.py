@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from pathlib import Path
 
 import pytest
 from gateway import RELINK_TOML, STUDY
+from support import REPOSITORY
 
 from edge.config import load
 from edge.config.relink import Relink, RelinkBox
@@ -15,6 +17,7 @@ from edge.errors import ConfigError, EnvironmentFailure
 from edge.relink.door import Caller, Door, parse_address
 from edge.relink.gateway import Patience, Turns
 from edge.relink.room import Room
+from edge.relink.status import Status
 
 
 def written(folder: Path, text: str) -> Path:
@@ -130,3 +133,14 @@ def test_a_box_is_title_address_and_certificate_together(tmp_path: Path) -> None
     assert door.box(Caller("RELINK", "PINNED", there, b"other")) == ""
     assert door.box(Caller("RELINK", "PINNED", None, b"der")) == ""
     assert not door.knows(parse_address("192.168.0.1"))
+
+
+def test_the_runbook_knows_every_status_and_reason_and_its_file_is_right(tmp_path: Path) -> None:
+    runbook = (REPOSITORY / "edge/relink/README.md").read_text()
+    for source in (REPOSITORY / "edge/relink").glob("*.py"):
+        for reason in re.findall(r'Refused\(\s*Status\.\w+,\s*f?"([a-z-]+)', source.read_text()):
+            assert f"`{reason}" in runbook, f"{source.name}: {reason}"
+    for status in Status:
+        assert status is Status.UNRECOGNIZED_OPERATION or f"| {status:04X} |" in runbook
+    example = re.findall(r"```toml\n(.*?)```", runbook, re.S)[0]
+    assert load(written(tmp_path, example)).relink is not None

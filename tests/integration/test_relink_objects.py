@@ -1,0 +1,109 @@
+"""Segmentations and presentation states, made by highdicom, through the gateway. All identities are invented."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from gateway import IMAGE, PATIENT, STUDY, image, put, running, send, written
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from support import Orthanc, tool
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
+         "StudyID", "ReferringPhysicianName")  # fmt: skip
+DROPPED = ("PatientAge", "InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime", "StudyDescription",
+           "IssuerOfPatientID")  # fmt: skip
+
+
+def segmentation() -> Dataset:
+    """A binary mask on the image of `gateway.REPORT`."""
+    algorithm = hd.AlgorithmIdentificationSequence("invented", codes.cid7162.ArtificialIntelligence, "1")
+    segment = SegmentDescription(
+        1, "finding", codes.SCT.Organ, codes.SCT.Lung, SegmentAlgorithmTypeValues.AUTOMATIC, algorithm
+    )
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[0, 10:20, 10:20] = 1
+    return Segmentation(
+        [image()], mask, SegmentationTypeValues.BINARY, [segment], "2.25.9101", 9101, "2.25.91011", 1,
+        "Invented Devices", "invented", "1", "1", omit_empty_frames=False,
+    )  # fmt: skip
+
+
+def presentation_state() -> Dataset:
+    """A text on the image of `gateway.REPORT`."""
+    text = hd.pr.TextObject("AI", hd.pr.AnnotationUnitsValues.PIXEL, anchor_point=(10.0, 10.0))
+    annotation = hd.pr.GraphicAnnotation([image()], hd.pr.GraphicLayer("AI", 1), text_objects=[text])
+    return hd.pr.GrayscaleSoftcopyPresentationState(
+        [image()], "2.25.9201", 9201, "2.25.92011", 1, "Invented Devices", "invented", "1", "1", "AI",
+        graphic_annotations=[annotation], graphic_layers=[hd.pr.GraphicLayer("AI", 1)],
+    )  # fmt: skip
+
+
+def phi_free(made: Dataset) -> Dataset:
+    """As a box would write it (DESIGN 3)."""
+    dataset = Dataset()
+    dataset.update({tag: made[tag] for tag in made.keys()})  # noqa: SIM118 - a data set iterates over its elements
+    dataset.file_meta = made.file_meta
+    for keyword in EMPTY:
+        setattr(dataset, keyword, "")
+    for keyword in DROPPED:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    for equipment in dataset.get("ContributingEquipmentSequence", []):
+        for keyword in ("ContributionDateTime", "InstitutionName", "StationName"):
+            if keyword in equipment:
+                delattr(equipment, keyword)
+    for keyword, value in (("Content", "20000101"), ("PresentationCreation", "20000101")):
+        if f"{keyword}Date" in dataset:
+            setattr(dataset, f"{keyword}Date", value)
+            setattr(dataset, f"{keyword}Time", "000000")
+    dataset.PatientIdentityRemoved, dataset.DeidentificationMethod = "YES", "invented"
+    return dataset
+
+
+@pytest.mark.parametrize("make", [segmentation, presentation_state])
+def test_it_is_filed_beside_its_image_and_stays_valid(
+    make: Callable[[], Dataset], tmp_path: Path, orthanc: Orthanc
+) -> None:
+    put(orthanc, image())
+    file = written(phi_free(make()))
+    with running(tmp_path, orthanc.port) as room:
+        assert send(room.port, file, file) == [0, 0]
+    (study,) = orthanc.get("/studies?expand")
+    assert len(study["Series"]) == 2
+    filed = next(each for each in _instances(orthanc) if each.Modality in ("SEG", "PR"))
+    assert (str(filed.PatientName), filed.StudyInstanceUID) == (PATIENT["PatientName"], STUDY)
+    assert filed.get("ContentDate", filed.get("PresentationCreationDate")) > "20240101"
+    assert filed.ReferencedSeriesSequence[0].SeriesInstanceUID == IMAGE.series_instance_uid
+    assert _errors(written(filed), tmp_path) <= _errors(file, tmp_path)
+
+
+def test_a_reference_outside_the_referenced_series_is_a_contradiction(tmp_path: Path, orthanc: Orthanc) -> None:
+    put(orthanc, image())
+    made = phi_free(presentation_state())
+    made.GraphicAnnotationSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID = "1.2.3"
+    with running(tmp_path, orthanc.port) as room:
+        assert send(room.port, written(made)) == [0xC102]
+    assert len(orthanc.get("/instances")) == 1
+
+
+def _instances(orthanc: Orthanc) -> list[Dataset]:
+    files = [orthanc.read(f"/instances/{each}/file") for each in orthanc.get("/instances")]
+    return [pydicom.dcmread(io.BytesIO(file)) for file in files]
+
+
+def _errors(file: bytes, folder: Path) -> set[str]:
+    """What dciodvfy has against it."""
+    path = folder / "checked.dcm"
+    path.write_bytes(file)
+    said = subprocess.run([tool("dciodvfy"), str(path)], capture_output=True, text=True, check=False).stderr
+    return {line for line in said.splitlines() if line.startswith("Error")}
