@@ -23,6 +23,8 @@ _NEEDS = {
     "v2": frozenset({"cx16", "popcnt", "sse4_1", "sse4_2", "ssse3"}),
 }
 
+_NUMPY_WORDS = {"SSE41": "sse4_1", "SSE42": "sse4_2", "FMA3": "fma", "BMI": "bmi1"}
+
 
 def supported(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
     """Levels that are built here and that this CPU can run, best first."""
@@ -49,11 +51,24 @@ def resampler_class() -> type[Resampler]:
 
 
 def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
-    for line in cpuinfo.read_text(encoding="ascii", errors="replace").splitlines():
+    try:
+        text = cpuinfo.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:  # a unit that sees processes only (ProcSubset=pid)
+        return _cpu_flags_by_numpy()
+    for line in text.splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "flags":
             return frozenset(value.split())
     return frozenset()
+
+
+def _cpu_flags_by_numpy() -> frozenset[str]:
+    """The same flags as NumPy had them from the processor itself; an older NumPy knows fewer of them."""
+    from numpy._core._multiarray_umath import __cpu_features__
+
+    flags = {_NUMPY_WORDS.get(name, name.lower()) for name, is_here in __cpu_features__.items() if is_here}
+    # no processor has SSE4.2 without it
+    return frozenset(flags | {"cx16"} if "sse4_2" in flags else flags)
 
 
 def _is_built(level: str) -> bool:

@@ -77,6 +77,10 @@ def test_a_poor_cpu_gets_the_level_that_it_has(tmp_path: Path) -> None:
     assert dispatch.supported(cpuinfo) == ()
 
 
+def test_where_the_kernel_hides_cpuinfo_the_same_levels_are_found(tmp_path: Path) -> None:
+    assert dispatch.supported(tmp_path / "absent") == dispatch.supported()
+
+
 def test_kernels_need_neither_edge_nor_anything_but_numpy() -> None:
     code = (
         "import sys, kernels; roots = {name.split('.')[0] for name in sys.modules}; "
