@@ -44,19 +44,19 @@ def images(count: int) -> list[Part10]:
 @contextlib.contextmanager
 def destination(folder: Path) -> Iterator[Destination]:
     """A running archive that keeps what it gets below `folder`."""
-    program = _dcmtk_storescp()
+    program = dcmtk_storescp()
     if program is None:
         with contextlib.closing(Archive(folder / "archive")) as archive:
             yield Destination("stand-in archive (dcmtk's storescp is not installed)", archive.port)
         return
     stored = folder / "storescp"
     stored.mkdir()
-    port = _free_port()
+    port = free_port()
     command = [program, "--promiscuous", "--output-directory", str(stored), str(port)]
     environment = os.environ | {"TCP_NODELAY": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _until_listening(port)
+            until_listening(port)
             yield Destination("dcmtk storescp, TCP_NODELAY=1", port)
         finally:
             process.terminate()
@@ -123,7 +123,7 @@ class Commits:
         return salt, sum(ends)
 
 
-def _dcmtk_storescp() -> str | None:
+def dcmtk_storescp() -> str | None:
     """dcmtk's program; pynetdicom puts one of the same name into a venv's bin."""
     found = shutil.which("storescp", path=f"/usr/bin:/usr/local/bin:{os.environ.get('PATH', '')}")
     if found is None:
@@ -132,13 +132,15 @@ def _dcmtk_storescp() -> str | None:
     return found if "dcmtk" in said.stdout else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _until_listening(port: int) -> None:
+def until_listening(port: int) -> None:
+    """Return once something listens on `port`. Raises EnvironmentFailure after ten seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
