@@ -9,6 +9,8 @@ import contextlib
 import logging
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +26,7 @@ from edge.relink.status import Status
 VERIFICATION = "1.2.840.10008.1.1"
 ARTIM_SECONDS = 10.0
 PDU_SECONDS = 30.0
+MESSAGE_SECONDS = 300.0
 LINGER_SECONDS = 1.0
 
 _C_STORE, _C_ECHO, _C_CANCEL = 0x0001, 0x0030, 0x0FFF
@@ -119,11 +122,16 @@ class Association:
     def _handshake(self) -> bytes:
         """Become TLS; returns the box's certificate in DER. Raises PeerFailure `tls`."""
         assert self._house.tls is not None
+        # the socket's own timeout begins anew with every byte
+        alarm = threading.Timer(ARTIM_SECONDS, self.leave)
+        alarm.start()
         try:
             self._connection.settimeout(ARTIM_SECONDS)
             secured = self._house.tls.wrap_socket(self._connection, server_side=True)
         except OSError:
             raise dimse.failure("tls") from None
+        finally:
+            alarm.cancel()
         self._connection, self._stream = secured, Stream(secured)
         return secured.getpeercert(binary_form=True) or b""
 
@@ -158,8 +166,9 @@ class Association:
         """The next whole message; None when the box asks for release."""
         message = Message(self._house.max_object_bytes)
         seconds = self._house.idle_seconds
+        deadline = time.monotonic() + seconds + MESSAGE_SECONDS
         while True:
-            kind, body = self._stream.read(seconds)
+            kind, body = self._stream.read(min(seconds, deadline - time.monotonic()))
             if kind == dimse.RELEASE_RQ and not message.command:
                 return None
             if kind != dimse.DATA_TF:

@@ -6,6 +6,7 @@ being stored be answered.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -111,7 +112,8 @@ class Room:
         if refusal is not None and len(self._refusing) >= _REFUSALS_AT_ONCE:
             connection.close()
             return
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # gone before it began
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         association = Association(self._house, connection, address, refusal)
         thread = threading.Thread(target=self._serve, args=(association,), daemon=True)
         with self._changed:
@@ -119,7 +121,11 @@ class Room:
                 self._open[thread] = association
             else:
                 self._refusing.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            self._forget(thread)
+            connection.close()
 
     def _refusal(self, known: bool) -> Rejected | None:
         if not known:
@@ -130,10 +136,13 @@ class Room:
         try:
             association.run()
         finally:
-            with self._changed:
-                self._open.pop(threading.current_thread(), None)
-                self._refusing.discard(threading.current_thread())
-                self._changed.notify_all()
+            self._forget(threading.current_thread())
+
+    def _forget(self, thread: threading.Thread) -> None:
+        with self._changed:
+            self._open.pop(thread, None)
+            self._refusing.discard(thread)
+            self._changed.notify_all()
 
     def _wait_empty(self, seconds: float) -> bool:
         with self._changed:
