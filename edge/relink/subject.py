@@ -55,6 +55,7 @@ _CODECS = MappingProxyType(
     }
 )  # fmt: skip
 """Single and multi-byte character sets without code extensions (PS3.3 C.12.1.1.2)."""
+_IDEOGRAPHIC = frozenset({b"ISO_IR 192", b"GB18030", b"GBK"})
 _EXTENSIONS = frozenset(
     f"ISO 2022 IR {number}".encode()
     for number in (6, 13, 58, 87, 100, 101, 109, 110, 126, 127, 138, 144, 148, 149, 159, 166, 203)
@@ -102,7 +103,7 @@ def _subject(answer: DataSet) -> Subject:
             if tag in _IDENTITY:
                 raise Refused(Status.PACS_AWAY, f"answer-unusable-{tag >> 16:04X}-{tag & 0xFFFF:04X}")
             value = b""
-        if vr == "PN" and _lost(value):
+        if vr == "PN" and _lost(value, character_set):
             raise Refused(Status.PACS_AWAY, "answer-lost-characters")
         if value or tag not in _TYPE_3:
             found[tag] = element(tag, vr, value)
@@ -111,9 +112,14 @@ def _subject(answer: DataSet) -> Subject:
     return Subject(found)
 
 
-def _lost(name: bytes) -> bool:
-    """Whether a group of a person name is nothing but delimiters: some archives drop what their set cannot write."""
-    return b"\x1b" not in name and any(group and not group.strip(b"^ ") for group in name.split(b"="))
+def _lost(name: bytes, character_set: bytes) -> bool:
+    """Whether the ideographic or phonetic group of a person name is nothing but delimiters, in a set without ideographs.
+
+    Some archives drop what the set of their answer cannot write.
+    """
+    if character_set in _IDEOGRAPHIC or b"\x1b" in name:
+        return False
+    return any(group and not group.strip(b"^ ") for group in name.split(b"=")[1:])
 
 
 def _fits(value: bytes, vr: str, character_set: bytes) -> bool:

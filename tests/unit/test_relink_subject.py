@@ -130,6 +130,24 @@ def test_other_values_that_do_not_fit_stay_empty(keyword: str, value: bytes) -> 
     assert merged(the_one([answer(**{keyword: value})], STUDY))[keyword].value in ("", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "character_set", "lost"),
+    [
+        (b"Wang^Li=^=^", b"ISO_IR 100", True),
+        (b"Wang^Li=^=^", b"", True),
+        (b"Wang^Li=^=^", b"ISO_IR 192", False),
+        (b"^^^^", b"", False),
+        (b"Wang^Li==", b"", False),
+    ],
+)
+def test_a_name_whose_ideographs_were_dropped_is_not_merged(name: bytes, character_set: bytes, lost: bool) -> None:
+    given = answer(PatientName=name, SpecificCharacterSet=character_set)
+    if lost:
+        assert refusal(given) == (Status.PACS_AWAY, "answer-lost-characters")
+    else:
+        assert the_one([given], STUDY).data_set[0x00100010].text() == name
+
+
 def test_absent_type_3_attributes_stay_absent() -> None:
     filed = merged(the_one([answer(IssuerOfPatientID=b"", StudyDescription=b"")], STUDY))
     assert "IssuerOfPatientID" not in filed
