@@ -113,7 +113,7 @@ def _subject(answer: DataSet) -> Subject:
 
 
 def _lost(name: bytes, character_set: bytes) -> bool:
-    """Whether the ideographic or phonetic group of a person name is nothing but delimiters, in a set without ideographs.
+    """Whether a later group of a person name is nothing but delimiters, in a set that has no ideographs.
 
     Some archives drop what the set of their answer cannot write.
     """
