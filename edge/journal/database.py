@@ -115,10 +115,15 @@ class Database:
         found = self.rows(sql, values)
         return found[0] if found else None
 
+    @property
+    def version(self) -> int:
+        """The number of the last migration applied; 0 for a new file."""
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
     def migrate(self, folder: Path) -> int:
         """Apply `folder`/NNN.sql files newer than the database; returns its schema version."""
         with self._lock:
-            version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+            version = self.version
             for script in sorted(folder.glob("[0-9][0-9][0-9].sql")):
                 number = int(script.stem)
                 if number > version:

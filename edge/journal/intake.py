@@ -101,13 +101,16 @@ def _store(journal: Journal, instance: Instance, *, refuse_conflicts: bool) -> S
         journal.note("instance", instance.sop_instance_uid, "", "REFUSED", "conflict")
         return Stored.CONFLICT
     database.execute(
-        "INSERT OR IGNORE INTO association (id, peer, opened_at) VALUES (?, ?, ?)",
+        "INSERT INTO association (id, peer, opened_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (instance.association, instance.peer, instance.received_at),
     )
-    if earlier:
-        database.execute("UPDATE instance SET current = 0 WHERE sop_instance_uid = ?", (instance.sop_instance_uid,))
     database.execute(_INSERT, [getattr(instance, column) for column in _COLUMNS])
     if not earlier:
         return Stored.NEW
+    # after the new row: one that the journal refuses must leave the older object current
+    database.execute(
+        "UPDATE instance SET current = 0 WHERE sop_instance_uid = ? AND object_id <> ?",
+        (instance.sop_instance_uid, instance.object_id),
+    )
     journal.note("instance", instance.object_id, "", "STORED", "other-bytes")
     return Stored.NEWER

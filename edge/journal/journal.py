@@ -25,13 +25,15 @@ TRANSITIONS = {
     },
     "delivery": {
         ("PENDING", "SENT"), ("PENDING", "FAILED"), ("PENDING", "HELD"), ("PENDING", "SUPERSEDED"),
-        ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"),
+        ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"), ("HELD", "SUPERSEDED"),
         ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
     },
 }  # fmt: skip
 """Every move that exists (DESIGN 6)."""
 
 _KEYS = {"instance": "object_id", "unit": "id", "job": "id", "delivery": "id"}
+_LOOK = {"job": "`edge jobs list`", "delivery": "`edge deliveries list`"}
+"""Where a person sees the states of things; of instances and units `edge status` has the counts."""
 
 
 class Journal:
@@ -57,6 +59,11 @@ class Journal:
                 which=path.name,
                 hint="run `edge init`, or `edge doctor` if it was there before",
             ) from None
+        try:
+            _check_version(self.database.version, path)
+        except JournalError:
+            self.database.close()
+            raise
 
     @contextmanager
     def transaction(self, *, flush: bool = True) -> Iterator[None]:
@@ -73,14 +80,14 @@ class Journal:
             If no such move exists, or the thing is not in state `old` (another process moved it first).
         """
         if (old, new) not in TRANSITIONS[thing]:
-            raise JournalError(f"a {thing} cannot go from {old} to {new}", which=str(key), hint="`edge status`")
+            raise JournalError(f"a {thing} cannot go from {old} to {new}", which=str(key), hint=_hint(thing))
         with self.transaction():
             changed = self.database.execute(
                 f"UPDATE {thing} SET state = ?, reason = ? WHERE {_KEYS[thing]} = ? AND state = ?",
                 (new, reason, key, old),
             )
             if changed != 1:
-                raise JournalError(f"the {thing} is not {old}", which=str(key), hint=f"look with `edge {thing}s list`")
+                raise JournalError(f"the {thing} is not {old}", which=str(key), hint=_hint(thing))
             self.note(thing, key, old, new, reason)
 
     def note(self, thing: str, key: str | int, old: str, new: str, reason: str = "") -> None:
@@ -94,12 +101,46 @@ class Journal:
         self.database.close()
 
 
+def _hint(thing: str) -> str:
+    return f"look with {_LOOK.get(thing, '`edge status`')}"
+
+
 def create(path: Path) -> None:
-    """Make the journal with the modes that three users need; SQLite alone makes them too tight."""
+    """Make the journal with the modes that three users need; SQLite alone makes them too tight.
+
+    Raises
+    ------
+    JournalError
+        If what is there is damaged, or of a later schema than this version's.
+    """
+    try:
+        _migrate(path)
+    except DatabaseError as error:
+        raise JournalError(
+            f"the journal cannot be made or brought up to date ({error})",
+            which=path.name,
+            hint="stop the box, move journal.db* away and run `edge init`: what is in the spool is recorded again",
+        ) from None
+    os.chmod(path, 0o660)
+
+
+def _migrate(path: Path) -> None:
     database = Database(path, durable=True, create=True)
     try:
-        database.migrate(MIGRATIONS)
+        _check_version(database.migrate(MIGRATIONS), path)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         database.close()
-    os.chmod(path, 0o660)
+
+
+def _check_version(found: int, path: Path) -> None:
+    """A later schema than ours may mean other things by the same names; an earlier one lacks some."""
+    ours = max(int(script.stem) for script in MIGRATIONS.glob("[0-9][0-9][0-9].sql"))
+    if found > ours:
+        raise JournalError(
+            f"the journal has schema {found}, this version knows {ours}",
+            which=path.name,
+            hint="run the newer version of edge-imaging that made it",
+        )
+    if found < ours:
+        raise JournalError(f"the journal has schema {found} of {ours}", which=path.name, hint="run `edge init`")

@@ -63,13 +63,14 @@ def erased(journal: Journal, gone: Expired) -> None:
 
 
 def finished_reports(journal: Journal) -> list[str]:
-    """SOP Instance UIDs of results that lie in the outbox although every image of their study is erased."""
+    """SOP Instance UIDs of results whose every image is erased and that no destination still waits for."""
     rows = journal.database.rows(
         """
         SELECT DISTINCT delivery.sop_instance_uid AS uid FROM delivery JOIN job ON job.id = delivery.job
         JOIN unit ON unit.id = job.unit
-        WHERE delivery.state <> 'PENDING' AND unit.study_instance_uid IN (
+        WHERE unit.study_instance_uid IN (
             SELECT study_instance_uid FROM instance GROUP BY study_instance_uid HAVING sum(state <> 'ERASED') = 0)
+        EXCEPT SELECT sop_instance_uid FROM delivery WHERE state = 'PENDING'
         """
     )
     return [row["uid"] for row in rows]

@@ -169,7 +169,7 @@ def finish(
 ) -> None:
     """End a job with its outcome and queue its results, in one transaction.
 
-    Undelivered reports of earlier revisions of the same unit are SUPERSEDED.
+    Where there are any, those of earlier revisions of the same unit that are PENDING or HELD are SUPERSEDED.
     """
     with journal.transaction():
         journal.move("job", job.id, "RUNNING", "QUARANTINED" if quarantine else "DONE", reason)
@@ -266,19 +266,20 @@ def _unit_for(journal: Journal, instance: Instance, target: Target) -> int:
 
 def _supersede(journal: Journal, job: Job) -> None:
     rows = journal.database.rows(
-        "SELECT delivery.id FROM delivery JOIN job ON job.id = delivery.job "
-        "WHERE job.unit = ? AND job.revision < ? AND delivery.state = 'PENDING'",
+        "SELECT delivery.id, delivery.state FROM delivery JOIN job ON job.id = delivery.job "
+        "WHERE job.unit = ? AND job.revision < ? AND delivery.state IN ('PENDING', 'HELD')",
         (job.unit, job.revision),
     )
     for row in rows:
-        journal.move("delivery", row["id"], "PENDING", "SUPERSEDED", "newer-revision")
+        journal.move("delivery", row["id"], row["state"], "SUPERSEDED", "newer-revision")
 
 
 def _queue(journal: Journal, job: Job, item: Outgoing) -> None:
     now = journal.clock()
     added = journal.database.execute(
-        "INSERT OR IGNORE INTO delivery (job, sop_instance_uid, sop_class_uid, destination, priority, state, reason, "
-        "created_at, sha256, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO delivery (job, sop_instance_uid, sop_class_uid, destination, priority, state, reason, "
+        "created_at, sha256, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (sop_instance_uid, destination) DO NOTHING",
         (
             job.id,
             item.sop_instance_uid,

@@ -105,6 +105,12 @@ def test_rebuild_passes_over_a_record_that_breaks_the_rules(journal: Journal) ->
     assert intake.object_ids(journal) == {instance(1).object_id}
 
 
+def test_rebuild_leaves_the_older_object_current_where_a_newer_record_breaks_the_rules(journal: Journal) -> None:
+    bad = dataclasses.replace(instance(2, tag=2), modality="INVENTED^NAME")
+    assert intake.rebuild(journal, [instance(1), bad]).added == 1
+    assert current(journal) == [("1", 1)]
+
+
 def test_rebuild_keeps_to_the_conflict_rule(journal: Journal) -> None:
     rebuilt = intake.rebuild(journal, [instance(1), instance(2, tag=2)], refuse_conflicts=True)
     assert (rebuilt.added, rebuilt.superfluous) == (1, (instance(2).object_id,))

@@ -11,6 +11,7 @@ import pytest
 from edge.errors import JournalError
 from edge.journal import Journal, create, intake, outgoing, views, work
 from edge.journal.database import IntegrityError
+from edge.journal.journal import TRANSITIONS
 from edge.records import UID, Instance, JobState, Outcome, Priority, Scope, UnitState
 
 REPORT = UID("2.25.77")
@@ -182,6 +183,37 @@ def test_held_result_is_queued_as_held(journal: Journal) -> None:
     (delivery,) = views.deliveries(journal)
     assert (delivery.state, delivery.reason) == ("HELD", "identity-in-uid")
     assert outgoing.due(journal, "archive") == []
+
+
+def test_a_retried_job_supersedes_what_was_held(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    held = [work.Outgoing(REPORT, UID("1.88"), "archive", "e" * 64, "0" * 128, held="identity-in-uid")]
+    finish(journal, work.lease(journal, 60), outgoing=held)
+    work.retry(journal, only_job(journal).id)
+    finish(journal, work.lease(journal, 60), "archive", report=UID("2.25.78"))
+    assert [(each.state, each.reason) for each in views.deliveries(journal)] == [
+        ("PENDING", ""),
+        ("SUPERSEDED", "newer-revision"),
+    ]
+
+
+def test_a_result_that_the_journal_refuses_does_not_vanish(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    job = work.lease(journal, 60)
+    with pytest.raises(IntegrityError):
+        finish(journal, job, "INVENTED NAME")
+    assert only_job(journal).state == "RUNNING"
+    finish(journal, job, "archive", "archive")
+    assert [each.state for each in views.deliveries(journal)] == ["PENDING"], "one for each destination"
+
+
+@pytest.mark.parametrize(
+    ("thing", "shown"), [("job", "`edge jobs list`"), ("delivery", "`edge deliveries list`"), ("unit", "`edge status`")]
+)
+def test_a_move_that_fails_says_where_to_look(journal: Journal, thing: str, shown: str) -> None:
+    for old, new in (("NOWHERE", "DONE"), next(iter(sorted(TRANSITIONS[thing])))):
+        with pytest.raises(JournalError, match=shown):
+            journal.move(thing, 999, old, new)
 
 
 @pytest.mark.parametrize("value", ["INVENTED^NAME", "not-applicable:Müller", "a b", "x" * 65])

@@ -62,13 +62,17 @@ class Spool:
         work.route(self.journal, instance, targets, "" if routed else "no-route")
         return instance
 
-    def finish(self, report: str, state: DeliveryState) -> Path:
-        """End the next job with one report whose delivery came to `state`; returns the outbox file."""
+    def finish(self, report: str, state: DeliveryState, *also: str) -> Path:
+        """End the next job with one report whose delivery came to `state`; returns the outbox file.
+
+        `also`: further destinations, which still wait for it.
+        """
         job = work.lease(self.journal, 60)
         assert job is not None
         work.finish(
             self.journal, job, outcome=Outcome.SUCCEEDED, reason="", report=UID(report), digest="a" * 64,
-            quarantine=False, outgoing=[Outgoing(UID(report), UID("1.2"), "archive", "b" * 64, "c" * 128)],
+            quarantine=False,
+            outgoing=[Outgoing(UID(report), UID("1.2"), alias, "b" * 64, "c" * 128) for alias in ("archive", *also)],
         )  # fmt: skip
         (item,) = outgoing.due(self.journal, "archive")
         if state is DeliveryState.SENT:
@@ -129,6 +133,13 @@ def test_what_somebody_waits_for_stays_until_max_days(spool: Spool, state: Deliv
     assert (spool.erase(), spool.opens(instance)) == (1, False)
     events = spool.journal.database.rows("SELECT new, reason FROM event WHERE new = 'ERASED'")
     assert [tuple(row) for row in events] == [("ERASED", "too-old")]
+
+
+def test_a_report_stays_while_one_of_its_destinations_is_away(spool: Spool) -> None:
+    instance = spool.store("1.9")
+    report = spool.finish("2.25.1", DeliveryState.SENT, "other")
+    spool.clock.now += 15 * DAY
+    assert (spool.erase(), spool.opens(instance), report.exists()) == (1, False, True)
 
 
 def test_a_late_image_keeps_the_whole_study(spool: Spool) -> None:
