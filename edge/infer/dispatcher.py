@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from edge import crypto, reasons
 from edge.config import Settings
-from edge.errors import EdgeError, GateHit, JournalError, SealError
+from edge.errors import GateHit, JournalError, SealError
 from edge.infer import egress, outbox, pipeline
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
@@ -143,6 +143,12 @@ class Dispatcher:
             os.close(data)
 
     def _release(self, blob: bytes, result: Result, seen: _Seen) -> None:
+        if not seen.datasets or len(seen.datasets) < len(seen.sources):
+            raise GateHit(
+                "an image cannot be read, so nobody can say whether its UIDs hold a patient identifier",
+                hint="send the study again, or discard the held delivery",
+                reason="identity-unknown",
+            )
         tokens: frozenset[str] = frozenset()
         for dataset in seen.datasets:
             tokens |= identity_tokens(dataset)
@@ -180,14 +186,14 @@ class Dispatcher:
         return any(not item.held for item in outgoing)
 
     def _after_a_bug(self, job: Job) -> bool:
-        """Another attempt, or the end: the job must never stay RUNNING."""
+        """Another attempt, or the end. Where even that cannot be recorded, the job is taken again after its lease."""
         try:
             if job.attempts < self._settings.infer.attempts:
                 work.retry_later(self._journal, job.id, "internal")
             else:
                 self._finish(job, pipeline.stopped("internal"), UID(""), "", [])
-        except EdgeError as error:
-            log.error("job %d: %s", job.id, error.code)
+        except Exception as error:  # noqa: BLE001 - a full disk, a locked journal: the lane must live on
+            log.error("job %d: %s", job.id, type(error).__name__)
         return False
 
     def _report(self, job: Job, verdict: Verdict, milliseconds: float) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.errors import BadObject
 from edge.files import write_durably
+from edge.infer import egress
 from edge.records import UID, Outcome, as_code
 from edge.report.reader import read_report
 
@@ -36,6 +37,8 @@ def find(outbox: Path, report_uid: UID) -> Written | None:
     """The report that an earlier attempt wrote, or None when there is none that is whole and ours."""
     try:
         blob = (outbox / f"{report_uid}.dcm").read_bytes()
+        if not egress.is_whole(blob, report_uid):
+            return None
         view = read_report(blob)
         outcome = Outcome(view.outcome)
     except (FileNotFoundError, BadObject, ValueError):

@@ -251,6 +251,9 @@ def test_job_that_ended_the_room_every_time_is_given_up(make_box: Make) -> None:
     box.start()
     job = box.job(instance)
     assert (job.state, job.reason) == ("QUARANTINED", "internal")
+    # its attributes were not read again, so nobody knows whether its UIDs may leave
+    assert (delivery(box).state, delivery(box).reason) == ("HELD", "identity-unknown")
+    assert list(box.settings.outbox.iterdir()) == []
 
 
 def test_outcome_that_the_route_does_not_send_has_no_report(make_box: Make, tmp_path: Path) -> None:
