@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from edge import __version__
 from edge.commands import TABLE, load_command
-from edge.errors import EdgeError, EnvironmentFailure, UsageError
+from edge.errors import EdgeError, EnvironmentFailure, JournalError, UsageError
 from edge.operate import logs
 
 _INTERRUPTED = 130
@@ -83,7 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         return _say(str(_missing(error)), 1)
+    except OSError as error:
+        return _say(str(_refused(error)), 1)
     except Exception as error:  # noqa: BLE001 - a bug: its text may hold a received value, its place does not
+        if _is_of_the_journal(error):
+            return _say(str(_journal_failed()), 1)
         sys.stderr.write(logs.frames(error))
         return _say(f"E-EDGE: internal error ({type(error).__name__}); try: report it with the lines above", 1)
 
@@ -116,6 +120,25 @@ def _missing(error: ModuleNotFoundError) -> EnvironmentFailure:
     extra = {"onnxruntime": "cpu", "tensorflow": "keras", "tf2onnx": "keras", "highdicom": "test"}.get(name)
     hint = f"pip install 'edge-imaging[{extra}]'" if extra else "install edge-imaging again"
     return EnvironmentFailure("a Python package is not installed", which=error.name or "", hint=hint)
+
+
+def _refused(error: OSError) -> EnvironmentFailure:
+    """What the system said, and of which file: its own words, which hold nothing received."""
+    name = error.filename if isinstance(error.filename, str) else ""
+    hint = "run as the box's own user, or `edge doctor`"
+    return EnvironmentFailure(f"the system refused ({error.strerror})", which=name, hint=hint)
+
+
+def _is_of_the_journal(error: Exception) -> bool:
+    """Without importing the journal for commands that have none."""
+    database = sys.modules.get("edge.journal.database")
+    return database is not None and isinstance(error, database.DatabaseError)
+
+
+def _journal_failed() -> JournalError:
+    return JournalError(
+        "the journal cannot be read or written", which="journal.db", hint="`edge doctor`: disk space, damage, modes"
+    )
 
 
 def _say(line: str, code: int) -> int:

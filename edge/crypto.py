@@ -18,10 +18,12 @@ __all__ = [
     "AESGCM",
     "InvalidTag",
     "seal_key_pair",
+    "seal_public",
     "sign",
     "signing_key_pair",
     "unwrap",
     "verify",
+    "verify_public",
     "wrap",
     "wrapped_size",
 ]
@@ -35,6 +37,16 @@ def seal_key_pair() -> tuple[bytes, bytes]:
     """A new X25519 pair as (private, public) raw bytes."""
     private = X25519PrivateKey.generate()
     return private.private_bytes_raw(), private.public_key().public_bytes_raw()
+
+
+def seal_public(private: bytes) -> bytes:
+    """The public half of an X25519 private key."""
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def verify_public(private: bytes) -> bytes:
+    """The public half of an Ed25519 private key."""
+    return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
 def signing_key_pair() -> tuple[bytes, bytes]:

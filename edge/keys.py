@@ -13,7 +13,9 @@ Under systemd the private ones come as credentials: `$CREDENTIALS_DIRECTORY/<nam
 from __future__ import annotations
 
 import os
+import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from edge import crypto
@@ -25,20 +27,40 @@ _SHARED = 0o440
 
 
 def create(folder: Path) -> None:
-    """Make every key that is not there yet. An existing key is never replaced: what it sealed would be lost."""
+    """Make every key that is not there yet. An existing key is never replaced: what it sealed would be lost.
+
+    Raises
+    ------
+    KeyFileError
+        If a public key is there whose private one is not: a new pair would not open what was sealed for the old one.
+    """
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    if not (folder / "open.key").exists():
-        private, public = crypto.seal_key_pair()
-        write_new(folder / "seal.pub", public, _SHARED)
-        write_new(folder / "open.key", private, _PRIVATE)
-    if not (folder / "sign.key").exists():
-        private, public = crypto.signing_key_pair()
-        write_new(folder / "verify.pub", public, _SHARED)
-        write_new(folder / "sign.key", private, _PRIVATE)
+    _create_pair(folder, "open.key", "seal.pub", crypto.seal_key_pair, crypto.seal_public)
+    _create_pair(folder, "sign.key", "verify.pub", crypto.signing_key_pair, crypto.verify_public)
     if not (folder / "tag.key").exists():
         write_new(folder / "tag.key", crypto.random_bytes(32), _SHARED)
     if not (folder / "device.uid").exists():
         write_new(folder / "device.uid", f"2.25.{uuid.uuid4().int}".encode(), 0o444)
+
+
+def _create_pair(
+    folder: Path,
+    private: str,
+    public: str,
+    make: Callable[[], tuple[bytes, bytes]],
+    public_of: Callable[[bytes], bytes],
+) -> None:
+    """The private half first: from it the public one is made again, should the power fail in between."""
+    if not (folder / private).exists():
+        if (folder / public).exists():
+            raise KeyFileError(
+                f"the private half of {public} is missing",
+                which=private,
+                hint=f"restore keys/ from the backup; if this box never received anything, remove {public} first",
+            )
+        write_new(folder / private, make()[0], _PRIVATE)
+    if not (folder / public).exists():
+        write_new(folder / public, public_of(load(folder, private)), _SHARED)
 
 
 def load(folder: Path, name: str) -> bytes:
@@ -56,8 +78,11 @@ def load(folder: Path, name: str) -> bytes:
 
 
 def device_uid(folder: Path) -> str:
-    """The UID that names this box in its reports (IHE AIR: Device UID)."""
-    return _read(folder, "device.uid").decode("ascii").strip()
+    """The UID that names this box in its reports (IHE AIR: Device UID). Raises KeyFileError."""
+    text = _read(folder, "device.uid").decode("ascii", "replace").strip()
+    if not re.fullmatch(r"2\.25\.[0-9]{1,39}", text):
+        raise KeyFileError("the key file does not hold a UID", which="device.uid", hint="restore it from the backup")
+    return text
 
 
 def _read(folder: Path, name: str) -> bytes:

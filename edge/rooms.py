@@ -12,6 +12,7 @@ Signals only set the event. A crash in one room never stops the others: `serve` 
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -26,6 +27,7 @@ from typing import Protocol
 
 from edge import keys
 from edge.config import Settings
+from edge.errors import EnvironmentFailure
 from edge.journal import create as create_journal
 
 ROOMS = ("receive", "infer", "deliver")
@@ -65,6 +67,8 @@ def load_room(name: str, settings: Settings) -> Room:
 def run_room(name: str, settings: Settings) -> None:
     """Be one room until SIGTERM or SIGINT."""
     stopping = threading.Event()
+    if name in ROOMS:
+        claim(settings, name)
     room = load_room(name, settings)
     room.start()
 
@@ -80,6 +84,32 @@ def run_room(name: str, settings: Settings) -> None:
     finally:
         _notify("STOPPING=1")
         room.stop()
+
+
+def claim(settings: Settings, name: str) -> int:
+    """Be the only `name` on this root as long as the process lives, or until the descriptor returned is closed.
+
+    Two receive rooms would overwrite each other's key slots, and two boxes sweep away what the other is writing.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If another process is it already, or there is no `run` folder.
+    """
+    if not settings.run.is_dir():
+        raise EnvironmentFailure("a folder of the box is missing", which="run", hint="run `edge init`")
+    path = settings.run / f"{name}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        living = announced(settings, name)
+        who = f"process {living['pid']}" if living else "the other one"
+        raise EnvironmentFailure(
+            "it runs already on this root", which=name, hint=f"`edge status`; to start anew, stop {who} first"
+        ) from None
+    return descriptor
 
 
 class Heartbeat:
@@ -114,10 +144,14 @@ def announced(settings: Settings, room: str) -> dict[str, int | str | float] | N
     """What a living room announced, or None."""
     try:
         facts: dict[str, int | str | float] = json.loads((settings.run / f"{room}.json").read_text())
-        os.kill(int(facts["pid"]), 0)
+        pid = int(facts["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        os.kill(pid, 0)
     except PermissionError:
-        return facts
-    except (OSError, ValueError, KeyError):
+        return facts  # it lives, as another user
+    except (OSError, OverflowError):
         return None
     return facts
 
@@ -198,6 +232,9 @@ class Household:
 def serve(settings: Settings) -> int:
     """`edge serve` without a room: all three, until SIGTERM or SIGINT."""
     make_root(settings)
+    claim(settings, "serve")
+    for room in ROOMS:  # one may have outlived a killed `edge serve`
+        os.close(claim(settings, room))
     household = Household(settings)
     signal.signal(signal.SIGTERM, household.leave)
     signal.signal(signal.SIGINT, household.leave)
@@ -226,6 +263,7 @@ __all__ = [
     "Room",
     "announce",
     "announced",
+    "claim",
     "load_room",
     "make_root",
     "run_room",

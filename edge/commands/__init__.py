@@ -51,6 +51,14 @@ class Command(Protocol):
     def run(self, args: Namespace) -> int: ...
 
 
+def positive(text: str) -> int:
+    """An argument that counts or names rows: 1 or more, and not more than the journal can hold."""
+    number = int(text)
+    if not 0 < number < 1 << 63:
+        raise ValueError
+    return number
+
+
 def load_command(name: str) -> Command:
     """The module of the command `name`."""
     return cast(Command, importlib.import_module(f"edge.commands.{name}"))

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from edge.commands import print_json, settings_of
+from edge.commands import positive, print_json, settings_of
 from edge.errors import DeliveryError, UsageError
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the newest first")
     listing.add_argument("--state", choices=_STATES, default="", help="only those in this state")
-    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most N (default 100)")
+    listing.add_argument("--limit", type=positive, default=100, metavar="N", help="at most N (default 100)")
     for action, text in (
         ("release", "send what the egress gate HELD (only where its file was kept)"),
         ("resend", "send a FAILED or SENT delivery again: the same bytes"),
         ("discard", "never send a PENDING, HELD or FAILED delivery"),
     ):
-        actions.add_parser(action, help=text).add_argument("ids", nargs="+", type=int, metavar="ID")
+        actions.add_parser(action, help=text).add_argument("ids", nargs="+", type=positive, metavar="ID")
 
 
 def run(args: Namespace) -> int:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from edge.commands import print_json, settings_of
+from edge.commands import positive, print_json, settings_of
 from edge.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the newest first")
     listing.add_argument("--state", choices=_STATES, default="", help="only those in this state")
-    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most N (default 100)")
-    actions.add_parser("show", help="one job and what it came to").add_argument("id", type=int, metavar="ID")
+    listing.add_argument("--limit", type=positive, default=100, metavar="N", help="at most N (default 100)")
+    actions.add_parser("show", help="one job and what it came to").add_argument("id", type=positive, metavar="ID")
     for action, text in (
         ("retry", "look again: the next revision of the unit, with a report of its own"),
         ("discard", "do nothing more about a READY or QUARANTINED job"),
     ):
-        actions.add_parser(action, help=text).add_argument("ids", nargs="+", type=int, metavar="ID")
+        actions.add_parser(action, help=text).add_argument("ids", nargs="+", type=positive, metavar="ID")
 
 
 def run(args: Namespace) -> int:

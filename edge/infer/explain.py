@@ -80,13 +80,15 @@ def _read(path: Path, peer: str) -> tuple[Instance, Dataset]:
         data = path.read_bytes()
     except OSError as error:
         raise BadObject(f"the file cannot be read ({error.strerror})", which=path.name, hint=_NOT_DICOM) from None
-    syntax, data_set = IMPLICIT_VR_LITTLE_ENDIAN, data
-    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
-        parts = split(data)
-        syntax, data_set = str(parts.transfer_syntax_uid), parts.data_set
     try:
+        syntax, data_set = IMPLICIT_VR_LITTLE_ENDIAN, data
+        if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+            parts = split(data)
+            syntax, data_set = str(parts.transfer_syntax_uid), parts.data_set
         dataset = read_header(data_set, syntax).dataset
         return _instance(dataset, syntax, peer, len(data_set)), dataset
+    except BadObject as error:
+        raise BadObject(error.what, which=path.name, hint=_NOT_DICOM) from None
     except Refusal:
         raise BadObject("the file cannot be read as DICOM", which=path.name, hint=_NOT_DICOM) from None
 

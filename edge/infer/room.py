@@ -25,6 +25,7 @@ from edge.infer.pool import Pool
 from edge.infer.process import Model, load_model
 from edge.infer.roster import Line, backends, line_up
 from edge.journal import Journal, work
+from edge.journal.database import DatabaseError
 from edge.operate.logs import frames
 from edge.packages.registry import Registry
 from edge.records import UID
@@ -85,21 +86,15 @@ class Room:
         lanes = [threading.Thread(target=self._lane, name=f"lane-{number}") for number in range(self._lanes)]
         for lane in lanes:
             lane.start()
-        heart = Heartbeat()
-        next_round = 0.0
-        while not stopping.is_set():
-            self._doorbell.wait(POLL_SECONDS)
-            self._hint()
-            if all(lane.is_alive() for lane in lanes):
-                heart.beat()
-            if time.monotonic() >= next_round:
-                self._erase()
-                next_round = time.monotonic() + retention.ROUND_SECONDS
-        self._stopping.set()
-        for _ in lanes:
-            self._hint()
-        for lane in lanes:
-            lane.join()
+        try:
+            self._pass_rings(stopping, lanes)
+        finally:
+            # lanes left behind would keep a room alive that does nothing
+            self._stopping.set()
+            for _ in lanes:
+                self._hint()
+            for lane in lanes:
+                lane.join()
 
     def wake(self) -> None:
         """Make `run` look at its event (safe in a signal handler)."""
@@ -111,6 +106,18 @@ class Room:
         self._doorbell.close()
         self._ringer.close()
         self._journal.close()
+
+    def _pass_rings(self, stopping: threading.Event, lanes: list[threading.Thread]) -> None:
+        heart = Heartbeat()
+        next_round = 0.0
+        while not stopping.is_set():
+            self._doorbell.wait(POLL_SECONDS)
+            self._hint()
+            if all(lane.is_alive() for lane in lanes):
+                heart.beat()
+            if time.monotonic() >= next_round:
+                self._erase()
+                next_round = time.monotonic() + retention.ROUND_SECONDS
 
     def _lane(self) -> None:
         while not self._stopping.is_set():
@@ -130,7 +137,7 @@ class Room:
     def _erase(self) -> None:
         try:
             retention.erase_expired(self._settings, self._journal, self._opener)
-        except (EdgeError, OSError) as error:
+        except (EdgeError, OSError, DatabaseError) as error:
             log.error("what has been kept long enough could not be erased: %s", type(error).__name__)
 
     def _rest(self, rings: int) -> None:
