@@ -7,7 +7,7 @@ hold received values and never leaves this function.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,6 +23,9 @@ from edge.infer.protocol import Answer, Tensor
 from edge.infer.refusal import Refusal
 from edge.infer.runtime import Session
 from edge.packages.manifest import Manifest
+
+_MOST_MAP_BYTES = 2 << 20
+"""Maps are of some hundred places; a message to the room holds 4 MiB."""
 
 
 class Stages:
@@ -57,6 +60,7 @@ def evaluate(
         inputs = _inputs(data, transfer_syntax_uid, manifest, max_frame_bytes, stages)
         prepared()
         outputs = session.run(inputs)
+        maps = _maps(manifest, outputs)
         stages.end("run")
     except Refusal as refusal:
         return Answer(reason=refusal.reason, error="Refusal", milliseconds=stages.milliseconds)
@@ -68,7 +72,7 @@ def evaluate(
         return Answer(reason="internal", error=type(error).__name__, milliseconds=stages.milliseconds)
     wanted = {output.tensor for output in manifest.outputs}
     packed = {name: _packed(array) for name, array in outputs.items() if name in wanted}
-    return Answer(outputs=packed, milliseconds=stages.milliseconds)
+    return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps)
 
 
 def _inputs(
@@ -93,6 +97,14 @@ def _inputs(
         inputs[entry.tensor] = tensor
     stages.end("prepare")
     return inputs
+
+
+def _maps(manifest: Manifest, outputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
+    """The class-activation maps that edge.packages.cam put into the graph, by output."""
+    wanted = [output for output in manifest.outputs if output.cam == "auto"]
+    if sum(outputs[output.cam_tensor].nbytes for output in wanted) > _MOST_MAP_BYTES:
+        raise Refusal("bad-output", "the class-activation maps are too large")
+    return {output.tensor: _packed(outputs[output.cam_tensor]) for output in wanted}
 
 
 def _packed(array: npt.NDArray[Any]) -> Tensor:

@@ -42,9 +42,14 @@ class Model:
 def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int) -> Model:
     """Read and verify the graph of `package`, to be run on the first of `backends` that is here.
 
-    Raises PackageError.
+    The heat maps that the manifest asks for are appended to the copy in memory. Raises PackageError.
     """
     graph = package.read(GRAPH)
+    if any(output.cam != "none" for output in package.manifest.outputs):
+        # onnx is only needed, and only loaded, for these packages
+        from edge.packages import cam
+
+        graph = cam.expose(graph, package.manifest)
     descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(graph)
@@ -176,7 +181,8 @@ def _checked(answer: Answer, model: Model) -> Answer:
     milliseconds = {stage: float(answer.milliseconds.get(stage, 0.0)) for stage in STAGES}
     wanted = {output.tensor for output in model.package.manifest.outputs}
     outputs = {tensor: value for tensor, value in answer.outputs.items() if tensor in wanted}
-    return Answer(answer.reason, error, outputs, milliseconds)
+    maps = {tensor: value for tensor, value in answer.maps.items() if tensor in wanted}
+    return Answer(answer.reason, error, outputs, milliseconds, maps)
 
 
 def _environment() -> dict[str, str]:

@@ -53,12 +53,16 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
-    """How a run ended: outputs, or a reason of the catalogue. `error` is the class name of what was raised."""
+    """How a run ended: outputs, or a reason of the catalogue. `error` is the class name of what was raised.
+
+    `maps`: by output, its class-activation maps (1, classes, rows, columns) where the manifest asks for them.
+    """
 
     reason: str = ""
     error: str = ""
     outputs: dict[str, Tensor] = {}
     milliseconds: dict[str, float] = {}
+    maps: dict[str, Tensor] = {}
 
 
 Message = Load | Run | Loaded | Running | Answer

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EdgeError, PackageError
-from edge.packages import graph, trial
+from edge.packages import cam, graph, trial
 from edge.packages.manifest import Manifest, SelftestCase
 from edge.packages.package import GRAPH, Package
 
@@ -55,7 +55,7 @@ def examine(package: Package) -> Report:
     try:
         data = package.read(GRAPH)
         graph.check(data, package.manifest)
-        return _selftest(package, data)
+        return _selftest(package, cam.expose(data, package.manifest))
     except EdgeError as error:
         return Report((_problem(error),))
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 
 from edge.errors import PackageError
@@ -45,6 +47,54 @@ class Graph:
     operators: tuple[str, ...]
     last_operators: tuple[str, ...]
     initializer_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator: what it reads, what it makes, and its attributes that are numbers or lists of numbers."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """An output to be appended: `tensor` = `weights` (classes, channels) times `features`, at every place.
+
+    `features` is (batch, channels, rows, columns), or with `channels_last` (batch, rows, columns, channels).
+    """
+
+    tensor: str
+    features: str
+    channels_last: bool
+    weights: npt.NDArray[Any]
+
+
+class Content:
+    """The top level of a graph, to be followed from its outputs back; constants are read when asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises PackageError if `data` is no ONNX graph."""
+        model = _parse(data)
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers: dict[str, Node] = {}
+        for proto in model.graph.node:
+            if proto.op_type == "Constant" and proto.attribute and proto.attribute[0].name == "value":
+                self._constants[proto.output[0]] = proto.attribute[0].t
+                continue
+            node = Node(proto.op_type, tuple(proto.input), tuple(proto.output), _plain_attributes(proto))
+            self._makers.update(dict.fromkeys(node.outputs, node))
+
+    def maker(self, tensor: str) -> Node | None:
+        """What makes `tensor`; None for an input, a constant or an unknown name."""
+        return self._makers.get(tensor)
+
+    def constant(self, tensor: str) -> npt.NDArray[Any] | None:
+        """The value of a constant of the graph, or None if it is none."""
+        found = self._constants.get(tensor)
+        return None if found is None else onnx.numpy_helper.to_array(found)
 
 
 def inspect(data: bytes) -> Graph:
@@ -114,6 +164,47 @@ def with_shapes(data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
             value.type.tensor_type.shape.dim.add().dim_value = size
     del model.graph.value_info[:]
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def with_projections(data: bytes, projections: tuple[Projection, ...]) -> bytes:
+    """The graph with one more output for each of `projections`; every other output is computed as before.
+
+    Raises
+    ------
+    PackageError
+        If a name is taken already, or the result is no valid graph.
+    """
+    model = _parse(data)
+    for projection in projections:
+        _append(model.graph, projection)
+    try:
+        onnx.checker.check_model(model, full_check=False)
+    except Exception:  # noqa: BLE001 - as in `inspect`
+        raise _refusal("an output cannot be appended to the graph") from None
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _append(graph: onnx.GraphProto, projection: Projection) -> None:
+    weights, name = projection.weights, projection.tensor
+    classes, channels = weights.shape
+    constant, turned = f"{name}.weights", f"{name}.features"
+    taken = {each for node in graph.node for each in node.output} | {tensor.name for tensor in graph.initializer}
+    if taken & {name, constant, turned}:
+        raise _refusal(f"the graph has a tensor called {name} already")
+    features = projection.features
+    if projection.channels_last:
+        graph.node.append(onnx.helper.make_node("Transpose", [features], [turned], perm=[0, 3, 1, 2]))
+        features = turned
+    kernel = weights.reshape(classes, channels, 1, 1)
+    graph.initializer.append(onnx.numpy_helper.from_array(kernel, constant))
+    graph.node.append(onnx.helper.make_node("Conv", [features, constant], [name], kernel_shape=[1, 1]))
+    kind = onnx.helper.np_dtype_to_tensor_dtype(weights.dtype)
+    graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [1, classes, None, None]))
+
+
+def _plain_attributes(node: onnx.NodeProto) -> Mapping[str, object]:
+    kinds = (onnx.AttributeProto.INT, onnx.AttributeProto.INTS, onnx.AttributeProto.FLOAT)
+    return {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute if each.type in kinds}
 
 
 def _check_outputs(graph: Graph, manifest: Manifest) -> None:

@@ -128,11 +128,21 @@ class FindingClass(_Frozen, frozen=True, kw_only=True):
 
 
 class Output(_Frozen, frozen=True, kw_only=True):
-    """One output tensor and how its numbers become findings."""
+    """One output tensor and how its numbers become findings.
+
+    `cam = "auto"`: the box appends the exact class-activation map of this output to the graph and outlines in the
+    report where a present finding was seen. It needs a head of global average pooling and one linear layer.
+    """
 
     tensor: ShortText
     activation: Literal["none", "sigmoid", "softmax"]
     classes: tuple[FindingClass, ...]
+    cam: Literal["none", "auto"] = "none"
+
+    @property
+    def cam_tensor(self) -> str:
+        """What the box calls the map that it appends: (1, classes, rows, columns), classes as listed here."""
+        return f"edge.cam.{self.tensor}"
 
 
 class Limits(_Frozen, frozen=True, kw_only=True):
@@ -287,6 +297,8 @@ def _class_problems(manifest: Manifest) -> list[str]:
                 problems.append(f"outputs.{output.tensor}.classes: two have the same {what}")
         if manifest.task == "classify" and not output.classes:
             problems.append(f"outputs.{output.tensor} of a classifier needs classes")
+        if output.cam == "auto" and (manifest.task, len(manifest.inputs)) != ("classify", 1):
+            problems.append(f'outputs.{output.tensor}: cam = "auto" needs a classifier with one input')
     return problems
 
 
