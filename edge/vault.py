@@ -139,7 +139,7 @@ class ObjectWriter:
         seal = self._cipher.encrypt(_RECORD_NONCE, b"", self._header + record)
         footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END)
         self._write(sealed, record, seal, footer)
-        os.rename(self._part, self._spool / self.object_id)
+        os.rename(self._part, f"{self._spool}/{self.object_id}")
         os.fsync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
@@ -150,7 +150,7 @@ class ObjectWriter:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-            self._part.unlink(missing_ok=True)
+            Path(self._part).unlink(missing_ok=True)
             (self._spool / self.object_id).unlink(missing_ok=True)
 
     def _seal_chunk(self, *, last: bool) -> memoryview:
@@ -177,7 +177,7 @@ class ObjectWriter:
         self.key = self._key_of(self._plain[: self._fill])
         self._cipher = AESGCM(_object_key(self.key.key, self.object_id))
         self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
-        self._part = self._spool / f"{self.object_id}.part"
+        self._part = f"{self._spool}/{self.object_id}.part"
         self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
         os.fchmod(self._descriptor, 0o440)  # the umask would keep it from the group that infer is in
 

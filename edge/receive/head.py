@@ -19,6 +19,7 @@ _SOP_CLASS, _SOP_INSTANCE, _MODALITY = 0x00080016, 0x00080018, 0x00080060
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MODALITY, _STUDY, _SERIES})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_GROUP = 0xFFFE
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _MODALITY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -60,16 +61,16 @@ class _Scanner:
     def __init__(self, data: memoryview, transfer_syntax_uid: str) -> None:
         order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
         self._data = data
-        self._explicit = transfer_syntax_uid != IMPLICIT_VR_LITTLE_ENDIAN
-        self._tag = struct.Struct(order + "HH")
-        self._short = struct.Struct(order + "H")
+        self._is_explicit = transfer_syntax_uid != IMPLICIT_VR_LITTLE_ENDIAN
+        self._implicit_header = struct.Struct(order + "HHL")
+        self._explicit_header = struct.Struct(order + "HH2sH")
         self._long = struct.Struct(order + "L")
 
     def find(self) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         at, before = 0, -1
         while at < len(self._data):
-            tag, length, value = self._element(at, self._explicit)
+            tag, length, value = self._element(at, self._is_explicit)
             if tag > _SERIES:
                 break
             if tag <= before:
@@ -88,25 +89,28 @@ class _Scanner:
     def _element(self, at: int, explicit: bool) -> tuple[int, int, int]:
         """Tag, length, and where the value starts."""
         try:
-            group, element = self._tag.unpack_from(self._data, at)
-            tag = group << 16 | element
-            if not explicit or group == 0xFFFE:
-                return tag, self._long.unpack_from(self._data, at + 4)[0], at + 8
-            vr = bytes(self._data[at + 4 : at + 6])
-            if vr in _LONG:
-                return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
-            if not (vr.isalpha() and vr.isupper()):
-                raise _unreadable("an element has no value representation")
-            return tag, self._short.unpack_from(self._data, at + 6)[0], at + 8
+            if explicit:
+                group, element, vr, length = self._explicit_header.unpack_from(self._data, at)
+                if group != _ITEM_GROUP:
+                    return self._after_header(at, group << 16 | element, vr, length)
+            group, element, length = self._implicit_header.unpack_from(self._data, at)
+            return group << 16 | element, length, at + 8
         except struct.error:
             raise _unreadable("it ends inside an element") from None
+
+    def _after_header(self, at: int, tag: int, vr: bytes, length: int) -> tuple[int, int, int]:
+        if vr in _LONG:
+            return tag, self._long.unpack_from(self._data, at + 8)[0], at + 12
+        if not (vr.isalpha() and vr.isupper()):
+            raise _unreadable("an element has no value representation")
+        return tag, length, at + 8
 
     def _after_sequence(self, at: int) -> int:
         """Where the element of undefined length whose value starts at `at` ends.
 
         `levels` holds, for each open level, whether it is a sequence (its children are items) and its encoding.
         """
-        levels = [(True, self._inner(at, self._explicit))]
+        levels = [(True, self._inner(at, self._is_explicit))]
         while levels:
             in_sequence, explicit = levels[-1]
             tag, length, at = self._element(at, explicit)

@@ -44,6 +44,7 @@ class Wire:
         self._socket = connection
         self._ahead = memoryview(bytearray(_AHEAD))
         self._start = self._end = 0
+        self._secured = False
         self._stop = stop
         self._readable = select.poll()
         self._readable.register(connection.fileno(), select.POLLIN)
@@ -57,7 +58,7 @@ class Wire:
             secured = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
         except OSError:
             raise PeerGone from None
-        self._socket = secured
+        self._socket, self._secured = secured, True
         while True:
             try:
                 secured.do_handshake()
@@ -88,6 +89,9 @@ class Wire:
 
     def read(self, count: int, deadline: float) -> bytes:
         """`count` bytes; the caller has bounded it."""
+        if count <= self._end - self._start:
+            self._start += count
+            return bytes(self._ahead[self._start - count : self._start])
         data = bytearray(count)
         self.read_into(memoryview(data), deadline)
         return bytes(data)
@@ -119,7 +123,7 @@ class Wire:
 
     def _receive(self, view: memoryview, deadline: float) -> int:
         """Bytes put into `view`; more may now be kept in `_ahead`."""
-        if isinstance(self._socket, ssl.SSLSocket):
+        if self._secured:
             if len(view) >= _DIRECT:
                 return self._receive_some(view, deadline)
             self._start, self._end = 0, self._receive_some(self._ahead, deadline)
