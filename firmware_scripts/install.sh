@@ -94,14 +94,14 @@ install_units() {
 
 # The sockets first: the port is open from here on, and stays open whatever happens to the rooms.
 start() {
-    systemctl -q enable edge-receive.socket edge-infer.socket edge-deliver.socket \
+    systemctl -q enable edge-receive.socket edge-deliver.socket \
         edge-receive.service edge-infer.service edge-deliver.service edge.target
     address=$(sed -n 's/^ListenStream=\(..*\)/\1/p' $units/edge-receive.socket.d/50-config.conf)
     case $(systemctl show -p Listen --value edge-receive.socket) in
         *"$address "*) ;; # already there; it is not closed for an update
         *) systemctl stop edge-receive.service edge-receive.socket ;;
     esac
-    systemctl start edge-receive.socket edge-infer.socket edge-deliver.socket
+    systemctl start edge-receive.socket edge-deliver.socket
     systemctl restart edge-infer.service edge-deliver.service edge-receive.service
     systemctl start edge.target
 }

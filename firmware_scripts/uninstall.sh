@@ -13,7 +13,7 @@ esac
 [ "$(id -u)" -eq 0 ] || { echo "edge: run this as root: sudo $0" >&2 && exit 1; }
 
 units=/etc/systemd/system
-names='edge-receive.socket edge-infer.socket edge-deliver.socket
+names='edge-receive.socket edge-deliver.socket
     edge-receive.service edge-infer.service edge-deliver.service edge.target'
 # shellcheck disable=SC2086 # a list of names
 systemctl -q disable --now $names 2>/dev/null || :

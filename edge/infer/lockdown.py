@@ -32,12 +32,12 @@ _OPEN_FILES = 128
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _FORBIDDEN = {
-    # socket connect accept bind listen execve ptrace unshare process_vm_readv/writev setns accept4 bpf execveat
-    # userfaultfd io_uring_setup open_by_handle_at perf_event_open add_key keyctl mount
-    "x86_64": (0xC000003E, (41, 42, 43, 49, 50, 59, 101, 272, 310, 311, 308, 288, 321, 322, 323, 425, 304, 298, 248,
-                            250, 165)),
-    "aarch64": (0xC00000B7, (198, 203, 202, 200, 201, 221, 117, 97, 270, 271, 268, 242, 280, 281, 282, 425, 265, 241,
-                             217, 219, 40)),
+    # socket socketpair connect accept bind listen execve ptrace unshare process_vm_readv/writev setns accept4 bpf
+    # execveat userfaultfd io_uring_setup open_by_handle_at perf_event_open add_key keyctl mount
+    "x86_64": (0xC000003E, (41, 53, 42, 43, 49, 50, 59, 101, 272, 310, 311, 308, 288, 321, 322, 323, 425, 304, 298,
+                            248, 250, 165)),
+    "aarch64": (0xC00000B7, (198, 199, 203, 202, 200, 201, 221, 117, 97, 270, 271, 268, 242, 280, 281, 282, 425, 265,
+                             241, 217, 219, 40)),
 }  # fmt: skip
 _MEMFD_CREATE = {"x86_64": 319, "aarch64": 279}
 _REFUSED_EVENTS = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "subprocess.Popen",

@@ -1,0 +1,153 @@
+"""A hospital's first day and its bad days, on a real boot: install, report, restart, kill, power cut."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from installed import ONE_LINE, Installed
+from machine import Machine
+from objects import chest_dx, full_size_xrays, save
+from outside import Modalities, push, source_uid
+from pydicom import dcmread
+from support import wait_until
+
+ROOMS = ("receive", "infer", "deliver")
+
+
+def keys_of(machine: Machine) -> dict[str, str]:
+    """A digest of each key file."""
+    folder = machine.path("/var/lib/edge/keys")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_one_command_without_a_network_leads_to_the_first_report_in_time(
+    installed: Installed, record_property: Callable[[str, object], None]
+) -> None:
+    for name in ("boot_seconds", "install_seconds", "first_report_seconds"):
+        record_property(name, round(getattr(installed, name), 1))
+        print(name, round(getattr(installed, name), 1))
+    assert installed.first_report_seconds < 90
+
+
+def test_real_xrays_become_reports_without_a_name(installed: Installed, data: Path, tmp_path: Path) -> None:
+    paths = [save(chest_dx(pixels), tmp_path / f"{n}.dcm") for n, (_, pixels) in enumerate(full_size_xrays(data)[:20])]
+    before = set(installed.archive.files())
+    assert push(installed.port, paths) == len(paths)
+    installed.archive.wait_for({source_uid(path) for path in paths}, 60)
+    for path in set(installed.archive.files()) - before:
+        report = dcmread(path)
+        assert report.Modality == "SR"
+        assert not any((report.PatientName, report.PatientID, report.PatientBirthDate, report.AccessionNumber))
+        assert b"INVENTED" not in path.read_bytes()
+
+
+def test_doctor_has_nothing_against_the_installation(installed: Installed) -> None:
+    said = installed.machine.run("edge", "doctor", check=False)
+    assert not [line for line in said.splitlines() if line.startswith("FAIL")], said
+
+
+def test_no_log_line_holds_a_name(installed: Installed) -> None:
+    said = installed.machine.run("journalctl", "--no-pager", "-q", "-u", "edge-*")
+    assert "INFO infer: job" in said
+    assert "INVENTED" not in said
+
+
+def test_the_rooms_are_as_closed_as_promised(installed: Installed) -> None:
+    most = {"receive": 0.2, "infer": 0.2, "deliver": 0.9}
+    for room, limit in most.items():
+        said = installed.machine.run("systemd-analyze", "security", "--no-pager", f"edge-{room}.service")
+        assert float(said.split("Overall exposure level")[1].split()[2]) <= limit, said
+
+
+def test_installing_again_keeps_keys_data_and_the_open_port(installed: Installed, xrays: list[Path]) -> None:
+    before = keys_of(installed.machine)
+    senders = Modalities(installed.port, xrays[:100], senders=2)
+    installed.machine.run("sh", "-c", ONE_LINE, network=False)
+    senders.join()
+    assert keys_of(installed.machine) == before
+    assert senders.failures["unreachable"] == 0, dict(senders.failures)
+    installed.archive.wait_for(senders.acknowledged, 120)
+
+
+def test_restarts_under_load_refuse_nobody(installed: Installed, xrays: list[Path]) -> None:
+    senders = Modalities(installed.port, xrays)
+    for number in range(1, 6):
+        senders.wait_acknowledged(number * 20)
+        installed.machine.run("systemctl", "restart", "edge.target" if number == 5 else "edge-receive.service")
+    senders.join()
+    print("restarts:", dict(senders.failures), f"slowest {senders.slowest:.2f} s")
+    assert senders.failures["unreachable"] == 0, dict(senders.failures)
+    installed.archive.wait_for(senders.acknowledged, 120)
+
+
+def test_kill_of_any_room_under_load_loses_nothing(installed: Installed, xrays: list[Path]) -> None:
+    machine, chance = installed.machine, random.Random(5)
+    senders = Modalities(installed.port, xrays)
+    for number in range(1, 13):
+        senders.wait_acknowledged(min(number * 15, len(xrays)))
+        room = ROOMS[number % 3] if number <= 6 else chance.choice(ROOMS)
+        victim = wait_until(lambda room=room: machine.main_pid(room), 30, f"{room} to be there")
+        machine.run("kill", "-KILL", str(victim))
+    senders.join()
+    print("kills:", dict(senders.failures))
+    assert senders.failures["unreachable"] == 0, dict(senders.failures)
+    expected = {source_uid(path) for path in xrays}
+    assert senders.acknowledged == expected
+    installed.archive.wait_for(expected, 120)
+    found = installed.archive.sources()
+    assert {found[uid] for uid in expected} == {1}
+
+
+def test_a_room_that_only_looks_alive_is_restarted(installed: Installed) -> None:
+    machine = installed.machine
+    drop_in = machine.path("/run/systemd/system/edge-deliver.service.d/90-test.conf")
+    machine.run("mkdir", "-p", "/run/systemd/system/edge-deliver.service.d")
+    machine.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=4\\n' >/{drop_in.relative_to(machine.root)}")
+    try:
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "edge-deliver.service")
+        stopped = machine.main_pid("deliver")
+        machine.run("kill", "-STOP", str(stopped))
+        wait_until(lambda: machine.main_pid("deliver") not in (0, stopped), 30, "a new process")
+        assert "Watchdog timeout" in machine.journal("edge-deliver.service")
+    finally:
+        machine.run("rm", f"/{drop_in.relative_to(machine.root)}")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "edge-deliver.service")
+
+
+def test_the_journal_survives_root_looking_at_it_while_the_rooms_are_away(installed: Installed) -> None:
+    machine = installed.machine
+    machine.run("systemctl", "stop", "edge.target")
+    machine.run("edge", "jobs", "list")  # the last to close it: SQLite removes its other two files
+    machine.run("systemctl", "start", "edge.target")
+    wait_until(lambda: all(machine.show(f"edge-{room}.service", "SubState") == "running" for room in ROOMS), 30)
+    assert not [room for room in ROOMS if "JOURNAL" in machine.journal(f"edge-{room}.service", 5)]
+
+
+def test_a_power_cut_under_load_loses_nothing(installed: Installed, xrays: list[Path]) -> None:
+    senders = Modalities(installed.port, xrays)
+    senders.wait_acknowledged(60)
+    installed.machine.crash()
+    installed.machine.boot()
+    senders.join(240)
+    print("power cut:", dict(senders.failures))
+    expected = {source_uid(path) for path in xrays}
+    assert senders.acknowledged == expected
+    installed.archive.wait_for(expected, 180)
+
+
+@pytest.mark.parametrize("damage", ["member", "stranger"])
+def test_a_bundle_that_was_changed_is_refused(installed: Installed, tmp_path: Path, damage: str) -> None:
+    machine = installed.machine
+    before = machine.run("readlink", "/opt/edge/venv")
+    machine.run("sh", "-c", "cd /root && rm -rf changed && mkdir changed && tar -C changed -xf edge.tar")
+    target = "edge/systemd/edge.target" if damage == "member" else "edge/wheels/stranger.whl"
+    machine.run("sh", "-c", f"cd /root/changed && echo '# changed' >>{target} && tar -cf ../changed.tar edge")
+    said = machine.run("sh", "-c", "cd /root/changed && sh edge/install.sh --bundle ../changed.tar 2>&1 || :")
+    assert "nothing was changed" in said
+    assert machine.run("readlink", "/opt/edge/venv") == before
