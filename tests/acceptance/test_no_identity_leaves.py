@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import socketserver
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +16,10 @@ import pytest
 from conftest import TWO_ARCHIVES
 from objects import Markers, chest_dx, full_size_xrays, mark_identity, save
 from raw_objects import read_raw
+from receiver import Raw, pdv, store_command
 from support import Box, Orthanc, Storescp, run_edge, wait_until
 
+from edge import dimse
 from edge.scu import Peer, Scu
 
 pytestmark = pytest.mark.timeout(600)
@@ -109,7 +110,7 @@ def test_no_marker_leaves_in_any_way_of_ending(
     assert {job["outcome"] for job in journal.jobs().values()} == {"succeeded", "not-attempted", "failed"}
 
     _refused(made, save(mark_identity(chest_dx(pixels), markers), folder / "refused.dcm"))
-    _aborted(made, save(mark_identity(chest_dx(pixels), markers), folder / "aborted.dcm"))
+    _aborted(made, save(mark_identity(chest_dx(pixels), markers), folder / "aborted.dcm"), markers)
     for number, room in enumerate(("receive", "infer", "deliver")):
         crash = save(mark_identity(chest_dx(pixels), markers), folder / f"crash{number}.dcm")
         pid = made.household.pid(room)
@@ -134,11 +135,17 @@ def _refused(box: Box, path: Path) -> None:
         assert scu.store(raw.sop_class_uid, "1.2.3.4.5", raw.transfer_syntax_uid, raw.data_set) == 0xA900
 
 
-def _aborted(box: Box, path: Path) -> None:
-    """A sender that dies in the middle of an object."""
-    command = ["storescu", "-aet", "TEST", "-aec", "EDGE", "-R", "127.0.0.1", str(box.port), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    process.kill()
-    process.wait(10)
-    with socket.create_connection(("127.0.0.1", box.port)) as broken:
-        broken.sendall(b"\x01\x00\x00\x00\x01\x00" + path.read_bytes()[:100])
+def _aborted(box: Box, path: Path, markers: Markers) -> None:
+    """Senders that die in the middle of an object, with a word and without one, and before there is an association."""
+    raw = read_raw(path)
+    half = raw.data_set[: len(raw.data_set) // 2]
+    assert any(needle in half for needle in markers.needles)
+    for last_word in (dimse.pdu(dimse.ABORT, bytes(4)), b""):
+        with Raw(box.port) as sender:
+            sender.associate([(raw.sop_class_uid, raw.transfer_syntax_uid)])
+            sender.send(store_command(raw.sop_instance_uid, raw.sop_class_uid, context=1))
+            for start in range(0, len(half), 100_000):
+                sender.send(pdv(1, 0, half[start : start + 100_000]))
+            sender.send(last_word)
+    with Raw(box.port) as sender:
+        sender.send(b"\x01\x00\x00\x00\x01\x00" + path.read_bytes()[:100])
