@@ -14,7 +14,7 @@ import support
 
 from edge import crypto
 from edge.journal import Journal
-from edge.operate import machine_checks, screen
+from edge.operate import doctor, machine_checks, screen
 from edge.operate.check import Check
 from edge.operate.network_checks import check_network
 from edge.operate.status import look
@@ -55,6 +55,17 @@ def test_doctor_without_a_valid_config_is_one_failed_check(tmp_path: Path, run_e
     ended = run_edge("doctor", "--json", "--config", tmp_path / "edge.toml")
     (check,) = json.loads(ended.stdout)["checks"]
     assert (ended.returncode, check["name"], check["try"]) == (1, "config", "did you mean `port`?")
+
+
+def test_a_check_that_itself_fails_is_a_failed_check_without_its_words() -> None:
+    def broken() -> Iterator[Check]:
+        yield Check("first", ok=True, detail="")
+        raise RuntimeError("INVENTED^NAME")
+
+    first, failed = doctor._guarded("storage", broken)
+    assert (first.ok, failed.name, failed.ok) == (True, "storage", False)
+    assert "RuntimeError" in failed.detail
+    assert "INVENTED" not in f"{failed.detail} {failed.hint}"
 
 
 def test_a_missing_root(box: MakeBox, tmp_path: Path) -> None:
