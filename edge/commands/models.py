@@ -130,9 +130,11 @@ def _print(name: str, report: Report) -> None:
 
 
 def _try(args: argparse.Namespace) -> int:
+    from edge.demo import inputs
     from edge.packages.attempt import Bench
     from edge.packages.check import check
 
+    inputs.check(args.files)
     package = _package(args.package)
     problems = check(package)
     if problems:

@@ -22,7 +22,7 @@ class Refused(DeliveryError):
     """The file is not what infer signed; `reason` is for the journal."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("the result cannot be trusted", which=reason, hint="`edge replay`, then `edge doctor`")
+        super().__init__("the result cannot be trusted", which=reason, hint="`edge jobs retry` makes the report anew")
         self.reason = reason
 
 
