@@ -323,7 +323,8 @@ def _footer(file: _File, object_id: str) -> tuple[int, bytes]:
     if end < _HEADER.size + TAG + _FOOTER.size:
         raise _damaged(object_id)
     size, length, crc, magic = _FOOTER.unpack(os.pread(file.descriptor, _FOOTER.size, end - _FOOTER.size))
-    if magic != _END or length > _MAX_RECORD:
+    chunks = size + (size // CHUNK + 1) * TAG
+    if magic != _END or length > _MAX_RECORD or _HEADER.size + chunks + length + TAG + _FOOTER.size != end:
         raise _damaged(object_id)
     record = os.pread(file.descriptor, length, end - _FOOTER.size - TAG - length)
     if zlib.crc32(record) != crc:
