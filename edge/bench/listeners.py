@@ -1,4 +1,4 @@
-"""The C-STORE listeners of `edge bench receive`: ours and the peers with their best settings, each a process of its own.
+"""The C-STORE listeners of `edge bench receive`: ours and the peers with their best settings, each its own process.
 
 Peers that are not installed are left out. dcmtk and Orthanc leave Nagle's algorithm on by default, which costs 44 ms an
 object on loopback; here it is always off.
@@ -100,10 +100,11 @@ def storescp(folder: Path, *arguments: str) -> Iterator[Listener | None]:
     program = rig.dcmtk_storescp()
     port = rig.free_port()
     folder.mkdir()
-    command = [program or "", "-q", "-od", str(folder), *arguments, str(port)]
+    command = [program or "", "-q", "+xa", "-od", str(folder), *arguments, str(port)]
     with _listening(command, folder, port) as process:
         options = " ".join(arguments)
-        yield process and Listener(f"dcmtk storescp TCP_NODELAY=1 {options}".strip(), port, process, folder)
+        name = f"dcmtk storescp TCP_NODELAY=1 {options}".strip()
+        yield Listener(name, port, process, folder) if process else None
 
 
 @contextlib.contextmanager
@@ -120,9 +121,9 @@ def orthanc(folder: Path) -> Iterator[Listener | None]:
     }  # fmt: skip
     file = folder / "orthanc.json"
     file.write_text(json.dumps(settings))
-    program = next((path for path in ("/usr/sbin/Orthanc", "/usr/bin/Orthanc") if os.path.exists(path)), "")
+    program = next((path for path in ("/usr/sbin/Orthanc", "/usr/bin/Orthanc") if Path(path).exists()), "")
     with _listening([program, str(file)], folder, port) as process:
-        yield process and Listener("Orthanc TcpNoDelay", port, process, stored)
+        yield Listener("Orthanc TcpNoDelay", port, process, stored) if process else None
 
 
 @contextlib.contextmanager
@@ -130,9 +131,9 @@ def pynetdicom(folder: Path) -> Iterator[Listener | None]:
     """pynetdicom's own storescp application."""
     port = rig.free_port()
     folder.mkdir()
-    command = [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-od", str(folder), "-q"]
+    command = [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-ba", "127.0.0.1", "-od", str(folder), "-q"]
     with _listening(command if find_spec("pynetdicom") else [""], folder, port) as process:
-        yield process and Listener("pynetdicom storescp", port, process, folder)
+        yield Listener("pynetdicom storescp", port, process, folder) if process else None
 
 
 @contextlib.contextmanager
@@ -167,8 +168,8 @@ def _family(pid: int) -> list[int]:
     """The process and its living descendants."""
     found = [pid]
     with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
                 found += _family(int(child))
     return found
 

@@ -128,7 +128,7 @@ def _send_share(plan: Plan, kind: Kind, shared: memoryview, number: int) -> Shar
         longest = _associate(stream, plan, kind)
         sent, refused, waited = 0, 0, []
         for index in range(number, plan.objects, plan.associations):
-            uid = f"{_ROOT}.{plan.series}.3.{index + 1:06d}"
+            uid = f"{_ROOT}.{plan.series}.3.{index + 1}"
             head = data_set_head(kind, uid, f"{_ROOT}.{plan.series}.1", index)
             start = index * 65536 % (len(shared) - kind.pixel_bytes)
             tail = shared[start : start + kind.pixel_bytes]

@@ -28,6 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         if find_spec(_module(name)):
             task = actions.add_parser(name, help=summary, description=f"Measure {summary}.")
             task.add_argument("-n", type=int, default=0, help="how many images or rounds (default: the task's own)")
+            if name == "receive":
+                task.add_argument("--full", action="store_true", help="every kind of object and peer; some minutes")
 
 
 def run(args: Namespace) -> int:
@@ -36,7 +38,8 @@ def run(args: Namespace) -> int:
     task = importlib.import_module(_module(args.action))
     if sys.stderr.isatty():
         sys.stderr.write("measuring; keep the machine idle ...\n")
-    result: Any = task.run(args.n) if args.n else task.run()
+    options = {"full": True} if getattr(args, "full", False) else {}
+    result: Any = task.run(args.n, **options) if args.n else task.run(**options)
     document = result if isinstance(result, dict) else {"rows": result, **task.header()}
     if args.json:
         print_json(document)
@@ -52,11 +55,14 @@ def _module(name: str) -> str:
 def _table(document: dict[str, Any]) -> str:
     from edge.operate.screen import table
 
-    rows = [[_cell(row[column]) for column in _COLUMNS] for row in document["rows"]]
+    tasks = [row["task"] for row in document["rows"]]
+    columns = (*_COLUMNS, "peer_name") if len(set(tasks)) < len(tasks) else _COLUMNS  # several peers for one task
+    rows = [[_cell(row[column]) for column in columns] for row in document["rows"]]
     facts = [fact for key, value in document.items() if key != "rows" for fact in _facts(key, value)]
-    peers = dict.fromkeys(str(row["peer_name"]) for row in document["rows"] if "peer_name" in row)
-    facts += [("peer", name) for name in peers]
-    return table(rows, _COLUMNS) + "\n" + table(facts)
+    if columns is _COLUMNS:
+        peers = dict.fromkeys(str(row["peer_name"]) for row in document["rows"] if "peer_name" in row)
+        facts += [("peer", name) for name in peers]
+    return table(rows, columns) + "\n" + table(facts)
 
 
 def _facts(key: str, value: Any) -> list[tuple[str, str]]:
