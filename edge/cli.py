@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import difflib
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,9 @@ def _wide(prog: str) -> argparse.HelpFormatter:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with contextlib.suppress(ValueError):  # only the main thread has signals
+        # as Ctrl-C: what was started is ended, what is temporary is removed
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         args = parse(words)
         logs.configure(getattr(args, "room", None) or args.command)

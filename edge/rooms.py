@@ -33,6 +33,8 @@ from edge.journal import create as create_journal
 ROOMS = ("receive", "infer", "deliver")
 _RESTART_SECONDS = 1.0
 _DRAIN_SECONDS = 30.0
+_LEASHED = "EDGE_LEASHED"
+"""Set for the rooms of a household: their standard input ends when the household does."""
 
 
 class Room(Protocol):
@@ -78,12 +80,20 @@ def run_room(name: str, settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
+    if os.environ.get(_LEASHED):
+        threading.Thread(target=_follow, name="leash", daemon=True).start()
     _notify("READY=1")
     try:
         room.run(stopping)
     finally:
         _notify("STOPPING=1")
         room.stop()
+
+
+def _follow() -> None:
+    """Leave when the household ends without a word (`kill -9`): rooms that nobody watches would hold port and root."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def claim(settings: Settings, name: str) -> int:
@@ -157,16 +167,18 @@ def announced(settings: Settings, room: str) -> dict[str, int | str | float] | N
 
 
 class Household:
-    """The three rooms as child processes; each is started again when it ends by itself."""
+    """The three rooms as child processes; each is started again when it ends by itself, and none outlives this one."""
 
     def __init__(self, settings: Settings, log: int | None = None) -> None:
         self._settings = settings
         self._log = log
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
+        self._leash: tuple[int, int] | None = None
 
     def start(self) -> None:
         """Start every room."""
+        self._leash = os.pipe()
         for room in ROOMS:
             (self._settings.run / f"{room}.json").unlink(missing_ok=True)
             self._children[room] = self._spawn(room)
@@ -193,7 +205,7 @@ class Household:
         self._stopping.set()
 
     def stop(self) -> None:
-        """Drain and end every room: receive first, so that nothing new comes in."""
+        """Ask every room to drain and end; end those that do not in time."""
         self._stopping.set()
         for room in ROOMS:
             child = self._children.get(room)
@@ -206,6 +218,10 @@ class Household:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        if self._leash is not None:
+            for end in self._leash:
+                os.close(end)
+            self._leash = None
 
     def pid(self, room: str) -> int:
         """The process id of `room`."""
@@ -225,8 +241,11 @@ class Household:
 
     def _spawn(self, room: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "edge", "serve", "--room", room, "--config", str(self._settings.file)]
-        environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
-        return subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True)
+        assert self._leash is not None
+        environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", _LEASHED: "1"}
+        return subprocess.Popen(
+            command, env=environment, stdin=self._leash[0], stdout=self._log, stderr=self._log, start_new_session=True
+        )
 
 
 def serve(settings: Settings) -> int:

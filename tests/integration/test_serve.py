@@ -39,6 +39,37 @@ def test_serve_runs_restarts_and_ends(tmp_path: Path) -> None:
     assert not _pids(settings)
 
 
+def test_no_room_outlives_a_serve_that_was_killed(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(support.EDGE_TOML.format(port=1))
+    settings = load(file)
+    command = [sys.executable, "-m", "edge", "serve", "--config", str(file)]
+    with subprocess.Popen(command, cwd=support.REPOSITORY, stderr=subprocess.DEVNULL) as serve:
+        try:
+            support.wait_until(lambda: _pids(settings), 40, "three rooms")
+        finally:
+            serve.kill()
+    support.wait_until(lambda: not any(_living(settings)), 40, "the end of the rooms")
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(support.REPOSITORY)}
+    command = [sys.executable, "-m", "edge", "demo"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as demo:
+        home = support.wait_until(lambda: [*tmp_path.glob("edge-demo/run-*/edge.toml")], 40, "the box")[0].parent
+        settings = support.wait_until(lambda: (home / "box" / "run").is_dir() and load(home / "edge.toml"), 40, "root")
+        support.wait_until(lambda: any(_living(settings)), 40, "a room")
+        demo.terminate()
+        _, said = demo.communicate(timeout=60)
+    assert said == "stopped\n"
+    assert not home.exists()
+
+
+def _living(settings: rooms.Settings) -> list[bool]:
+    """Of each room, whether it is there."""
+    return [rooms.announced(settings, room) is not None for room in rooms.ROOMS]
+
+
 def _pids(settings: rooms.Settings) -> dict[str, int]:
     """The processes of the rooms, once all are there."""
     facts = {room: rooms.announced(settings, room) for room in rooms.ROOMS}
