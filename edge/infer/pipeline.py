@@ -71,6 +71,7 @@ def look(manifest: Manifest, dataset: Dataset, evaluate: Evaluate) -> Verdict:
         return stopped(answer.reason, provider, answer)
     try:
         found = postprocess.findings(manifest, answer.outputs)
+        found = postprocess.with_regions(manifest, found, answer.maps, dataset)
     except Refusal as refusal:
         return stopped(refusal.reason, provider, answer)
     return Verdict(Outcome.SUCCEEDED, "", found, provider, "", answer.milliseconds)

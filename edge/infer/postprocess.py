@@ -1,17 +1,26 @@
-"""A classifier's numbers to findings: activation, classes, thresholds, all of them the signed manifest's."""
+"""A classifier's numbers to findings: activation, classes, thresholds, all of them the signed manifest's.
+
+Where the manifest asks for class-activation maps, a present finding gets the outline of the map's peak.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 
+from edge.infer import attention
+from edge.infer.header import number, values
+from edge.infer.preprocess import resampling
 from edge.infer.protocol import Tensor
 from edge.infer.refusal import Refusal
 from edge.packages.manifest import FindingClass, Manifest, Output
-from edge.records import Code, Finding
+from edge.records import UID, Code, Finding, Region
+from kernels import ResamplePlan
 
 _ROUNDING = 1e-6
 
@@ -27,6 +36,55 @@ def findings(manifest: Manifest, outputs: Mapping[str, Tensor]) -> tuple[Finding
         `bad-output`: an output is missing, too short, not finite, or not within 0..1 after its activation.
     """
     return tuple(finding for output in manifest.outputs for finding in _of_output(output, outputs))
+
+
+def with_regions(
+    manifest: Manifest, found: tuple[Finding, ...], maps: Mapping[str, Tensor], dataset: Dataset
+) -> tuple[Finding, ...]:
+    """`found`, as `findings` gave it, with an attention region for each present finding that has a map.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The image's header: what the region lies on, and in whose pixels.
+
+    Raises
+    ------
+    Refusal
+        `bad-output`: a map is missing, has another shape than the manifest's classes need, or is not finite.
+    """
+    if all(output.cam == "none" for output in manifest.outputs):
+        return found
+    source = UID(next(iter(values(dataset, "SOPInstanceUID")), ""))
+    shape = (number(dataset, "Rows", 0), number(dataset, "Columns", 0))
+    try:
+        plan = resampling(shape, dataset, manifest.inputs[0])
+    except ValueError:
+        raise Refusal("bad-output", "the map cannot be laid over the image") from None
+    heats = [heat for output in manifest.outputs for heat in _heats(output, maps)]
+    return tuple(_with_region(each, heat, plan, source) for each, heat in zip(found, heats, strict=True))
+
+
+def _heats(output: Output, maps: Mapping[str, Tensor]) -> list[Numbers | None]:
+    """The map of each class of `output`, (rows, columns), or None for each where the manifest asks for none."""
+    if output.cam == "none":
+        return [None] * len(output.classes)
+    tensor = maps.get(output.tensor)
+    if tensor is None or len(tensor.shape) != 4 or tensor.shape[:2] != (1, len(output.classes)):
+        raise Refusal("bad-output", "a class-activation map is missing")
+    if min(tensor.shape) < 1 or len(tensor.data) != 4 * math.prod(tensor.shape):
+        raise Refusal("bad-output", "a class-activation map is missing")
+    heats = np.frombuffer(tensor.data, "<f4").astype(np.float64).reshape(tensor.shape)
+    if not np.isfinite(heats).all():
+        raise Refusal("bad-output", "a class-activation map is not a number")
+    return list(heats[0])
+
+
+def _with_region(finding: Finding, heat: Numbers | None, plan: ResamplePlan, source: UID) -> Finding:
+    if heat is None or not finding.present:
+        return finding
+    points = attention.outline(heat, plan)
+    return dataclasses.replace(finding, region=Region(source, points, attention=True)) if points else finding
 
 
 def _of_output(output: Output, outputs: Mapping[str, Tensor]) -> Iterator[Finding]:

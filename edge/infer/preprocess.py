@@ -42,21 +42,25 @@ def prepare(frame: Frame, dataset: Dataset, entry: Input) -> Tensor:
     if frame.photometric_interpretation not in _TAKEN:
         raise Refusal("unsupported-pixels", "the Photometric Interpretation is not taken")
     steps = entry.preprocess
-    rows, columns, channels = _extent(entry)
+    channels = _extent(entry)[2]
     try:
         attributes = _attributes(frame, dataset)
         shape = (int(frame.array.shape[0]), int(frame.array.shape[1]))
-        plan = ResamplePlan(
-            shape, (rows, columns), filter=steps.resize.filter, mode=steps.resize.mode,
-            pixel_aspect_ratio=_pixel_aspect_ratio(dataset),
-        )  # fmt: skip
         return frame_to_tensor(
-            frame.array, _transform(frame, attributes, steps), plan, mean=_per_channel(steps.mean, channels),
-            std=_per_channel(steps.std, channels), scale=steps.scale, channels=channels, layout=entry.layout,
-            pad_value=steps.pad_value,
+            frame.array, _transform(frame, attributes, steps), resampling(shape, dataset, entry),
+            mean=_per_channel(steps.mean, channels), std=_per_channel(steps.std, channels), scale=steps.scale,
+            channels=channels, layout=entry.layout, pad_value=steps.pad_value,
         )  # fmt: skip
     except (ValueError, TypeError, LookupError, ArithmeticError):
         raise Refusal("unsupported-pixels", "the image's grayscale attributes cannot be followed") from None
+
+
+def resampling(shape: tuple[int, int], dataset: Dataset, entry: Input) -> ResamplePlan:
+    """How a frame of `shape` (rows, columns) becomes the grid of the tensor. Raises ValueError, and Refusal."""
+    rows, columns, _ = _extent(entry)
+    resize = entry.preprocess.resize
+    aspect = _pixel_aspect_ratio(dataset)
+    return ResamplePlan(shape, (rows, columns), filter=resize.filter, mode=resize.mode, pixel_aspect_ratio=aspect)
 
 
 def statistics(tensor: Tensor) -> dict[str, float]:
