@@ -190,6 +190,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 
 
+def corpus(name: str) -> list[bytes]:
+    """What earlier campaigns found to reach something new: one input a line, in hexadecimal digits."""
+    return [bytes.fromhex(line) for line in (CORPUS / f"{name}.hex").read_text().splitlines()]
+
+
 def seeds(name: str) -> Iterator[bytes]:
     """Good inputs to start from."""
     associate = request([(VERIFICATION, IMPLICIT), (CT, EXPLICIT)])
