@@ -28,8 +28,11 @@ _MOST_RIGHTS = 16
 _EPERM = 1
 _OPEN_FILES = 128
 
-# BPF: load a word, jump if equal, return (linux/filter.h); offsets are those of struct seccomp_data
-_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+# BPF: load a word, jump if equal, jump if at least, return (linux/filter.h); offsets are those of struct seccomp_data
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_X32 = 0x40000000
+"""From here on x86-64 has every call a second time, by another number (the x32 ABI); nothing of ours uses it."""
+
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _FORBIDDEN = {
     # socket socketpair connect accept bind listen execve ptrace unshare process_vm_readv/writev setns accept4 bpf
@@ -137,6 +140,7 @@ def _seccomp(libc: ctypes.CDLL, *, anonymous_files: bool) -> bool:
         (_LOAD, 0, 0, 0),
     ]
     refused = [*numbers, *([] if anonymous_files else [_MEMFD_CREATE[platform.machine()]])]
+    program.append((_JUMP_IF_AT_LEAST, len(refused) + 1, 0, _X32))
     for index, number in enumerate(refused):
         program.append((_JUMP_IF_EQUAL, len(refused) - index, 0, number))
     program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM)]
