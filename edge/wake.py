@@ -21,7 +21,7 @@ class Doorbell:
     """A room's own bell. `wait` returns when somebody rang, or after the poll time."""
 
     def __init__(self, run: Path, room: str) -> None:
-        self._socket = _inherited("bell") or _bound(run / f"{room}.sock")
+        self._socket = _inherited("bell") or bound(run / f"{room}.sock")
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
 
@@ -79,8 +79,8 @@ def _inherited(name: str) -> socket.socket | None:
     return passed
 
 
-def _bound(path: Path) -> socket.socket | None:
-    """A new socket at `path`, or None in a unit that forbids sockets: there the poll alone must do."""
+def bound(path: Path, mode: int = 0o620) -> socket.socket | None:
+    """A new datagram socket at `path`, or None in a unit that forbids sockets: there the poll alone must do."""
     try:
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     except OSError as error:
@@ -90,7 +90,7 @@ def _bound(path: Path) -> socket.socket | None:
     path.unlink(missing_ok=True)
     with _short(path) as short:
         bell.bind(short)
-    os.chmod(path, 0o620)
+    os.chmod(path, mode)
     return bell
 
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
-from edge.config import Settings, find, load
+from edge.config import Settings, load
+from edge.config import find as find_file
 
 TABLE: Mapping[str, str] = MappingProxyType(
     {
@@ -34,6 +35,11 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "route": "which routes and packages a file meets, and why not",
         "report": "read a structured report as text",
         "models": "import, check and try model packages",
+        "find": "where is this study? by accession number or patient ID, from stdin",
+        "erase": "erase one study, now and for ever",
+        "audit": "show the audit trail, or verify that it is whole",
+        "pause": "stop analysing and delivering; images are still received",
+        "resume": "end a pause",
         "relink": "run the hospital-side gateway: results in, filed under their patient",
         "bench": "measure this machine against named peers",
     }
@@ -66,7 +72,7 @@ def load_command(name: str) -> Command:
 
 def settings_of(args: Namespace) -> Settings:
     """The settings that `--config`, $EDGE_CONFIG or the usual places name."""
-    return load(find(args.config))
+    return load(find_file(args.config))  # not `find`: that is a command here
 
 
 def print_json(document: Any) -> None:

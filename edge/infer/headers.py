@@ -56,3 +56,8 @@ class Headers:
         with self._lock:
             dataset = self._kept.pop(instance.object_id, None)
         return self.read(instance) if dataset is None else dataset
+
+    def forget(self, object_id: str) -> None:
+        """The object is erased: nothing of it stays in memory for a later job."""
+        with self._lock:
+            self._kept.pop(object_id, None)

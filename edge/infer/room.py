@@ -18,12 +18,16 @@ from edge.config import Settings
 from edge.errors import EdgeError
 from edge.infer import lockdown, retention
 from edge.infer.completion import Completion
+from edge.infer.control import Act, Control
 from edge.infer.desk import Desk
 from edge.infer.dispatcher import Dispatcher
+from edge.infer.erase import Eraser
+from edge.infer.find import Finder
 from edge.infer.headers import Headers
 from edge.infer.pool import Pool
 from edge.infer.process import Model, load_model
 from edge.infer.roster import Line, backends, line_up
+from edge.infer.witness import Witness
 from edge.journal import Journal, work
 from edge.journal.database import DatabaseError
 from edge.operate.logs import frames
@@ -79,7 +83,16 @@ class Room:
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
         self.pool.warm()
+        self._witness = Witness(self._journal, sign_key, settings.run)
+        self._control = self._controlled(headers)
         _announce(settings, lines, self._lanes)
+
+    def _controlled(self, headers: Headers) -> Control:
+        settings = self._settings
+        eraser = Eraser(settings.spool, settings.outbox, self._journal, self._opener, headers)
+        eraser.resume()
+        finder = Finder(self._journal, headers)
+        return Control(settings.run, {"erase": Act(eraser.erase), "find": Act(finder.find, stops=True)})
 
     def run(self, stopping: threading.Event) -> None:
         """Pass rings on to the lanes until `stopping` is set; then wait until each has ended its job."""
@@ -102,7 +115,9 @@ class Room:
 
     def stop(self) -> None:
         """End the workers and release everything."""
+        self._control.close()
         self.pool.close()
+        self._witness.look(now=True)
         self._doorbell.close()
         self._ringer.close()
         self._journal.close()
@@ -115,6 +130,7 @@ class Room:
             self._hint()
             if all(lane.is_alive() for lane in lanes):
                 heart.beat()
+            self._witness.look()
             if time.monotonic() >= next_round:
                 self._erase()
                 next_round = time.monotonic() + retention.ROUND_SECONDS

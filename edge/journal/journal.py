@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,9 @@ TRANSITIONS = {
     },
 }  # fmt: skip
 """Every move that exists (DESIGN 6)."""
+
+EMPTY = "0" * 64
+"""The chain before the first event."""
 
 _KEYS = {"instance": "object_id", "unit": "id", "job": "id", "delivery": "id"}
 _LOOK = {"job": "`edge jobs list`", "delivery": "`edge deliveries list`"}
@@ -91,11 +95,15 @@ class Journal:
             self.note(thing, key, old, new, reason)
 
     def note(self, thing: str, key: str | int, old: str, new: str, reason: str = "") -> None:
-        """Write an event without a move (something came to be, or was refused)."""
-        self.database.execute(
-            "INSERT INTO event (at, thing, name, old, new, reason) VALUES (?, ?, ?, ?, ?, ?)",
-            (self.clock(), thing, str(key), old, new, reason),
-        )
+        """Write an event without a move (something came to be, or was refused), as the next link of the chain."""
+        with self.transaction():
+            last = self.database.row("SELECT id, chain FROM event ORDER BY id DESC LIMIT 1")
+            number, chain = (last["id"] + 1, last["chain"]) if last else (1, EMPTY)
+            at = self.clock()
+            self.database.execute(
+                "INSERT INTO event (id, at, thing, name, old, new, reason, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, at, thing, str(key), old, new, reason, link(chain, number, at, thing, key, old, new, reason)),
+            )
 
     def close(self) -> None:
         self.database.close()
@@ -103,6 +111,11 @@ class Journal:
 
 def _hint(thing: str) -> str:
     return f"look with {_LOOK.get(thing, '`edge status`')}"
+
+
+def link(chain: str, number: int, at: float, *told: str | int) -> str:
+    """The chain after event `number`: SHA-256 over the chain before it and all that it says, as hexadecimal."""
+    return hashlib.sha256("\n".join((chain, str(number), repr(float(at)), *map(str, told))).encode()).hexdigest()
 
 
 def create(path: Path) -> None:
@@ -116,10 +129,12 @@ def create(path: Path) -> None:
     try:
         _migrate(path)
     except DatabaseError as error:
+        damaged = getattr(error, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+        anew = "stop the box, move journal.db* away and run `edge init`: what is in the spool is recorded again"
         raise JournalError(
             f"the journal cannot be made or brought up to date ({error})",
             which=path.name,
-            hint="stop the box, move journal.db* away and run `edge init`: what is in the spool is recorded again",
+            hint=anew if damaged else "`edge doctor`: disk space, modes, another program that holds it",
         ) from None
     os.chmod(path, 0o660)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from edge.journal.database import Row
 from edge.journal.journal import Journal
+from edge.journal.pausing import NOT_PAUSED
 from edge.journal.work import PRIORITIES
 from edge.records import UID, Delivery, DeliveryState
 
 
 def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
-    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest."""
+    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest; none while paused."""
     rows = journal.database.rows(
-        "SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND not_before <= ? "
+        f"SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND not_before <= ? AND {NOT_PAUSED} "
         "ORDER BY priority, id LIMIT ?",
         (destination, journal.clock(), limit),
     )

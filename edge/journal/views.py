@@ -156,10 +156,12 @@ def deliveries_of(journal: Journal, job_id: int) -> list[DeliveryView]:
     return [_delivery(row) for row in rows]
 
 
-def events(journal: Journal, limit: int = 20) -> list[EventView]:
-    """The newest lines of the audit trail first."""
+def events(journal: Journal, limit: int = 20, thing: str = "", name: str = "") -> list[EventView]:
+    """The newest lines of the audit trail first, only those of `thing` and `name` if given."""
     rows = journal.database.rows(
-        "SELECT at, thing, name, old, new, reason FROM event ORDER BY id DESC LIMIT ?", (limit,)
+        "SELECT at, thing, name, old, new, reason FROM event "
+        "WHERE (? = '' OR thing = ?) AND (? = '' OR name = ?) ORDER BY id DESC LIMIT ?",
+        (thing, thing, name, name, limit),
     )
     return [EventView(**dict(row)) for row in rows]
 

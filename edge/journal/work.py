@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge.journal.database import Row
 from edge.journal.journal import Journal
+from edge.journal.pausing import NOT_PAUSED
 from edge.records import UID, Instance, Job, JobState, Outcome, Priority, Scope, Unit, UnitState
 
 PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
@@ -14,7 +15,7 @@ PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
 MAX_RESTARTS = 10
 """How often a room may end around one job before the job itself is suspected."""
 
-_INSTANCE = (
+INSTANCE_COLUMNS = (
     "object_id, sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid, transfer_syntax_uid, "
     "modality, peer, association, tag, size, slot, received_at"
 )
@@ -50,20 +51,20 @@ class Outgoing:
 def new_instances(journal: Journal, limit: int = 64) -> list[Instance]:
     """Stored instances that no route has seen yet, oldest first."""
     rows = journal.database.rows(
-        f"SELECT {_INSTANCE} FROM instance WHERE state = 'STORED' ORDER BY received_at LIMIT ?", (limit,)
+        f"SELECT {INSTANCE_COLUMNS} FROM instance WHERE state = 'STORED' ORDER BY received_at LIMIT ?", (limit,)
     )
-    return [_instance(row) for row in rows]
+    return [as_instance(row) for row in rows]
 
 
 def members(journal: Journal, job: Job) -> list[Instance]:
     """The current instances of a job's unit, in order of arrival."""
     column = {"image": "sop_instance_uid", "series": "series_instance_uid", "study": "study_instance_uid"}[job.scope]
     rows = journal.database.rows(
-        f"SELECT {_INSTANCE} FROM instance WHERE {column} = ? AND current = 1 AND state = 'ROUTED' "
+        f"SELECT {INSTANCE_COLUMNS} FROM instance WHERE {column} = ? AND current = 1 AND state = 'ROUTED' "
         "ORDER BY received_at, object_id",
         (job.uid,),
     )
-    return [_instance(row) for row in rows]
+    return [as_instance(row) for row in rows]
 
 
 def route(journal: Journal, instance: Instance, targets: list[Target], reason: str = "") -> None:
@@ -117,12 +118,12 @@ def ready(journal: Journal, unit: int, reason: str, priority: Priority) -> None:
 
 
 def lease(journal: Journal, seconds: float) -> Job | None:
-    """Take the next job: stat first, then by age. RUNNING until done, or until the lease is over."""
+    """Take the next job: stat first, then by age; none while paused. RUNNING until done, or until the lease is over."""
     with journal.transaction():
         now = journal.clock()
         row = journal.database.row(
-            _JOB + "WHERE job.state = 'READY' OR (job.state = 'RUNNING' AND job.lease_until < ?) "
-            "ORDER BY job.priority, job.id LIMIT 1",
+            _JOB + "WHERE (job.state = 'READY' OR (job.state = 'RUNNING' AND job.lease_until < ?)) "
+            f"AND {NOT_PAUSED} ORDER BY job.priority, job.id LIMIT 1",
             (now,),
         )
         if row is None:
@@ -297,8 +298,9 @@ def _queue(journal: Journal, job: Job, item: Outgoing) -> None:
         journal.note("delivery", item.sop_instance_uid, "", "HELD" if item.held else "PENDING", item.held)
 
 
-def _instance(row: Row) -> Instance:
-    return Instance(**{key: row[key] for key in row.keys()})  # noqa: SIM118
+def as_instance(row: Row) -> Instance:
+    """The record of a row that has INSTANCE_COLUMNS."""
+    return Instance(**{key: row[key] for key in INSTANCE_COLUMNS.split(", ")})
 
 
 def _job(row: Row) -> Job:

@@ -37,6 +37,28 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), indent: 
     return "\n".join(lines) + "\n"
 
 
+class Progress:
+    """One line on stderr that says how far long work is; nothing where stderr is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def show(self, done: int, of: int) -> None:
+        """So far, `done` of `of`."""
+        if sys.stderr.isatty():
+            self._shown = True
+            sys.stderr.write(f"\r{self._what} {done} of {of} ")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+
+
 def ago(then: float | None, now: float | None = None) -> str:
     """How long ago, in its largest unit: `5 s`, `3 min`, `2 h`, `4 d`."""
     if then is None:

@@ -10,7 +10,8 @@ from typing import Any
 from edge import rooms
 from edge.config import Settings
 from edge.errors import PackageError
-from edge.journal import Journal, views
+from edge.journal import Journal, pausing, views
+from edge.journal.pausing import Pause
 from edge.journal.views import DeliveryView
 from edge.packages.registry import Registry
 from edge.receive.reserve import Reserve
@@ -63,6 +64,7 @@ class Status:
     last_deliveries: tuple[DeliveryView, ...]
     disk: Disk
     packages: tuple[PackageStatus, ...]
+    paused: Pause | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; `held` first, because a person must act on it."""
@@ -83,6 +85,7 @@ def look(settings: Settings, version: str) -> Status:
             last_deliveries=tuple(views.deliveries(journal, limit=_LAST)),
             disk=_disk(settings),
             packages=tuple(_packages(settings)),
+            paused=pausing.current(journal),
         )
     finally:
         journal.close()

@@ -27,6 +27,9 @@ def render(status: Status) -> str:
 
 def _needed(status: Status) -> Iterator[str]:
     """What waits for a person."""
+    if status.paused:
+        since = ago(status.paused.since, status.at)
+        yield f"{paint('WARN')}  PAUSED {since} ({status.paused.reason}): images are stored, nothing else: edge resume"
     deliveries, jobs = status.counts["delivery"], status.counts["job"]
     if deliveries["HELD"]:
         yield f"{paint('HELD')}  {deliveries['HELD']} results may not leave: edge deliveries list --state HELD"

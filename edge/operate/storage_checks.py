@@ -11,7 +11,7 @@ from pathlib import Path
 from edge import crypto, keys
 from edge.config import Settings
 from edge.errors import EdgeError, KeyFileError
-from edge.journal import Journal, views
+from edge.journal import Journal, pausing, views
 from edge.operate.check import Check, failed, passed, warned
 from edge.operate.screen import span
 from edge.receive.reserve import Reserve
@@ -82,11 +82,14 @@ def _journal(settings: Settings) -> Iterator[Check]:
             return
         counted = views.counts(journal)
         newest = views.events(journal, 1)
+        paused = pausing.current(journal)
     finally:
         journal.close()
     stored = sum(counted["instance"].values())
     yield passed("journal", f"sound; {stored} instances, {sum(counted['job'].values())} jobs")
     yield _held(counted)
+    if paused:
+        yield warned("pause", f"{span(time.time() - paused.since)} long: nothing is analysed or sent", "edge resume")
     yield _clock(newest[0].at if newest else 0.0)
 
 

@@ -27,7 +27,7 @@ CREATE TABLE instance (
 ) STRICT;
 CREATE INDEX instance_sop ON instance (sop_instance_uid);
 CREATE INDEX instance_series ON instance (series_instance_uid);
-CREATE INDEX instance_study ON instance (study_instance_uid);
+CREATE INDEX instance_study ON instance (study_instance_uid, slot);
 CREATE INDEX instance_association ON instance (association);
 CREATE INDEX instance_new ON instance (received_at) WHERE state = 'STORED';
 
@@ -91,9 +91,32 @@ CREATE INDEX delivery_waiting ON delivery (priority, not_before) WHERE state = '
 CREATE TABLE event (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     at     REAL NOT NULL,
-    thing  TEXT NOT NULL CHECK (thing IN ('association', 'instance', 'unit', 'job', 'delivery', 'package', 'box')),
+    thing  TEXT NOT NULL CHECK (thing IN ('association', 'instance', 'unit', 'job', 'delivery', 'package', 'box', 'study')),
     name   TEXT NOT NULL CHECK (length(name) <= 64 AND name NOT GLOB '*[^A-Za-z0-9_.-]*'),
     old    TEXT NOT NULL CHECK (length(old) <= 16 AND old NOT GLOB '*[^A-Z_]*'),
     new    TEXT NOT NULL CHECK (length(new) <= 16 AND new NOT GLOB '*[^A-Z_]*'),
+    reason TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    chain  TEXT NOT NULL CHECK (length(chain) = 64 AND chain NOT GLOB '*[^0-9a-f]*')
+) STRICT;
+
+-- What infer has signed: the chain up to an event, and which signature came before.
+CREATE TABLE checkpoint (
+    event     INTEGER PRIMARY KEY,
+    at        REAL NOT NULL,
+    previous  INTEGER NOT NULL,
+    chain     TEXT NOT NULL CHECK (length(chain) = 64 AND chain NOT GLOB '*[^0-9a-f]*'),
+    signature TEXT NOT NULL CHECK (length(signature) = 128 AND signature NOT GLOB '*[^0-9a-f]*')
+) STRICT;
+
+-- Studies that somebody asked to erase, until nothing of them is left: a crash on the way is made good.
+CREATE TABLE erasure (
+    study_instance_uid TEXT PRIMARY KEY CHECK (length(study_instance_uid) BETWEEN 1 AND 64 AND study_instance_uid NOT GLOB '*[^0-9.]*'),
+    reason             TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
+) STRICT;
+
+-- One row while analysis and delivery are paused.
+CREATE TABLE pause (
+    only   INTEGER PRIMARY KEY CHECK (only = 1),
+    since  REAL NOT NULL,
     reason TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
 ) STRICT;

@@ -1,0 +1,133 @@
+"""Erasing one study on demand: its work is stopped first, then its slots are named, last its objects are ERASED.
+
+Between the first step and the last the study stands in the table `erasure`, so that a crash on the way is made good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.journal.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The work that will not be done any more, counted, and the results that may lie in the outbox."""
+
+    jobs: int
+    deliveries: int
+    reports: tuple[str, ...]
+
+
+def stored(journal: Journal, study: str) -> int:
+    """How many objects of `study` can still be opened."""
+    row = journal.database.row(
+        "SELECT count(*) AS n FROM instance WHERE study_instance_uid = ? AND state <> 'ERASED'", (study,)
+    )
+    return int(row["n"]) if row else 0
+
+
+def arriving(journal: Journal, study: str) -> bool:
+    """Whether an association that brought something of `study` is still open: its key may seal more."""
+    row = journal.database.row(
+        "SELECT 1 FROM association WHERE closed_at IS NULL AND id IN "
+        "(SELECT association FROM instance WHERE study_instance_uid = ?)",
+        (study,),
+    )
+    return row is not None
+
+
+def begin(journal: Journal, study: str, reason: str) -> Stopped:
+    """Stop the study's jobs and deliveries and remember that it must go. One transaction."""
+    with journal.transaction():
+        journal.database.execute(
+            "INSERT OR IGNORE INTO erasure (study_instance_uid, reason) VALUES (?, ?)", (study, reason)
+        )
+        journal.note("study", study, "", "ERASING", reason)
+        for row in _of(journal, "SELECT id FROM unit WHERE state = 'OPEN' AND study_instance_uid = ?", study):
+            journal.move("unit", row, "OPEN", "READY", "erased")
+        jobs = _stop_jobs(journal, study)
+        deliveries = _stop_deliveries(journal, study)
+        rows = journal.database.rows(
+            "SELECT delivery.sop_instance_uid AS uid FROM unit JOIN job ON job.unit = unit.id "
+            "JOIN delivery ON delivery.job = job.id WHERE unit.study_instance_uid = ?",
+            (study,),
+        )
+        return Stopped(jobs, deliveries, tuple(dict.fromkeys(row["uid"] for row in rows)))
+
+
+def slots(journal: Journal, study: str) -> list[int]:
+    """The key slots of everything that was ever stored of `study`, in order."""
+    rows = journal.database.rows(
+        "SELECT DISTINCT slot FROM instance WHERE study_instance_uid = ? ORDER BY slot", (study,)
+    )
+    return [row["slot"] for row in rows]
+
+
+def some(journal: Journal, study: str, limit: int = 500) -> list[tuple[str, str]]:
+    """Some objects of `study` that are not ERASED yet, as (object id, state)."""
+    rows = journal.database.rows(
+        "SELECT object_id, state FROM instance WHERE study_instance_uid = ? AND state <> 'ERASED' LIMIT ?",
+        (study, limit),
+    )
+    return [(row["object_id"], row["state"]) for row in rows]
+
+
+def gone(journal: Journal, objects: list[tuple[str, str]], reason: str) -> None:
+    """Nothing can open these objects any more, and their files are removed. One transaction."""
+    with journal.transaction(flush=False):
+        for object_id, state in objects:
+            journal.move("instance", object_id, state, "ERASED", reason)
+
+
+def end(journal: Journal, study: str, reason: str) -> None:
+    """Nothing of `study` is left."""
+    with journal.transaction():
+        journal.database.execute("DELETE FROM erasure WHERE study_instance_uid = ?", (study,))
+        journal.note("study", study, "ERASING", "ERASED", reason)
+
+
+def unfinished(journal: Journal) -> list[tuple[str, str]]:
+    """Erasures that were begun and not ended, as (Study Instance UID, reason)."""
+    return [tuple(row) for row in journal.database.rows("SELECT study_instance_uid, reason FROM erasure")]
+
+
+def _stop_jobs(journal: Journal, study: str) -> int:
+    """A RUNNING one too: whoever runs it is then refused when it ends, so nothing of it is delivered."""
+    running = _jobs(journal, study, "RUNNING")
+    for job in running:
+        journal.move("job", job, "RUNNING", "READY", "erased")
+    ready = _jobs(journal, study, "READY")
+    for job in ready:
+        journal.move("job", job, "READY", "DISCARDED", "erased")
+        journal.database.execute("UPDATE job SET ended_at = ? WHERE id = ?", (journal.clock(), job))
+    return len(ready)
+
+
+def _stop_deliveries(journal: Journal, study: str) -> int:
+    count = 0
+    for state in ("PENDING", "HELD", "FAILED"):
+        waiting = _of(
+            journal,
+            "SELECT delivery.id FROM unit JOIN job ON job.unit = unit.id JOIN delivery ON delivery.job = job.id "
+            f"WHERE delivery.state = '{state}' AND unit.study_instance_uid = ?",
+            study,
+        )
+        for delivery in waiting:
+            journal.move("delivery", delivery, state, "DISCARDED", "erased")
+            journal.database.execute("UPDATE delivery SET ended_at = ? WHERE id = ?", (journal.clock(), delivery))
+        count += len(waiting)
+    return count
+
+
+def _jobs(journal: Journal, study: str, state: str) -> list[int]:
+    return _of(
+        journal,
+        f"SELECT job.id FROM unit JOIN job ON job.unit = unit.id WHERE job.state = '{state}' "
+        "AND unit.study_instance_uid = ?",
+        study,
+    )
+
+
+def _of(journal: Journal, sql: str, study: str) -> list[int]:
+    return [row["id"] for row in journal.database.rows(sql, (study,))]
