@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     listing.add_argument("--state", choices=_STATES, default="", help="only those in this state")
     listing.add_argument("--limit", type=positive, default=100, metavar="N", help="at most N (default 100)")
     for action, text in (
-        ("release", "send what the egress gate HELD (only where its file was kept)"),
+        ("release", "send a HELD delivery that has a file; what the gate stopped has none, and says what to do"),
         ("resend", "send a FAILED or SENT delivery again: the same bytes"),
         ("discard", "never send a PENDING, HELD or FAILED delivery"),
     ):

@@ -248,6 +248,6 @@ def _hit(reason: str, keyword: str, what: str) -> GateHit:
     return GateHit(
         what,
         which=keyword,
-        hint="look at the held delivery with `edge deliveries list`; release nothing that is not understood",
+        hint="report the package or this software; once it is corrected, `edge jobs retry` makes the report anew",
         reason=f"{reason}:{keyword}",
     )
