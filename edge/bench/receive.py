@@ -38,7 +38,7 @@ _IDLE_ASSOCIATIONS = 200
 _IDLE_SECONDS = 3.0
 _ECHOES = 500
 _SETUPS = 100
-_FLUSHES = 40
+_FLUSHES_A_TURN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,13 @@ def run(rounds: int = ROUNDS, *, full: bool = False) -> dict[str, Any]:
     cases = FULL if full else QUICK
     series = itertools.count(int(time.time()) % 1_000_000 * 1000)
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as name, _listeners(Path(name)) as running:
-        rows = [row for case in cases for row in _rows(case, _case(case, running, rounds, series), running)]
+        flushes = Flushes(Path(name))
+        rows = [row for case in cases for row in _rows(case, _case(case, running, rounds, series, flushes), running)]
         return {
             "rows": rows,
             "latency_ms": _latency(running[0]),
             "idle": _idle(running[0]),
-            "flush_ms": flush_latency(Path(name)),
+            "flush_ms": flushes.milliseconds(),
             "sender": "Python, one process per association, everything preloaded, sendmsg of slices; same machine",
             "cores": os.cpu_count(),
             "peers": [each.name for each in running if not each.name.startswith("edge")],
@@ -114,11 +115,14 @@ def _listeners(folder: Path) -> Iterator[list[Listener]]:
         yield [each for each in found if each]
 
 
-def _case(case: Case, running: Sequence[Listener], rounds: int, series: Iterator[int]) -> dict[str, list[_Turn]]:
-    """The turns of every listener; every other round the order is reversed."""
+def _case(
+    case: Case, running: Sequence[Listener], rounds: int, series: Iterator[int], flushes: Flushes
+) -> dict[str, list[_Turn]]:
+    """The turns of every listener; every other round the order is reversed. What a flush costs is asked in each."""
     taking = [each for each in running if case.slow_peers or not _slow(each)]
     turns: dict[str, list[_Turn]] = {each.name: [] for each in taking}
     for number in range(rounds):
+        flushes.take(_FLUSHES_A_TURN)
         for each in taking if number % 2 == 0 else taking[::-1]:
             turns[each.name].append(_turn(case, each, next(series)))
     return turns
@@ -220,36 +224,40 @@ def _open(listener: Listener) -> Scu:
     return Scu(Peer("127.0.0.1", listener.port, CALLED, CALLING), [(VERIFICATION, IMPLICIT_VR_LITTLE_ENDIAN)])
 
 
-def flush_latency(folder: Path) -> dict[str, float]:
-    """Milliseconds of this disk: an appended 4 KiB page, and a new file of 512 KiB with its name."""
-    appended, created = [], []
-    block = os.urandom(512 << 10)
-    log = os.open(folder / "flush-log", os.O_WRONLY | os.O_CREAT, 0o600)
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for number in range(_FLUSHES):
-            os.write(log, block[:4096])
-            began = time.perf_counter()
-            os.fdatasync(log)
-            appended.append(time.perf_counter() - began)
-            created.append(_create(folder / f"flush-{number}", block, place))
-    finally:
-        os.close(log)
-        os.close(place)
-    names = (("4 KiB appended", appended), ("512 KiB file and name", created))
-    return {f"{name} p{p}": _milliseconds(values, p / 100) for name, values in names for p in (50, 99)}
+class Flushes:
+    """What a flush costs on the disk of `folder`: an appended 4 KiB page, and a new file of 512 KiB with its name."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._block = os.urandom(512 << 10)
+        self._appended: list[float] = []
+        self._created: list[float] = []
 
-def _create(path: Path, block: bytes, place: int) -> float:
-    began = time.perf_counter()
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    os.write(file, block)
-    os.fsync(file)
-    os.close(file)
-    os.fsync(place)
-    took = time.perf_counter() - began
-    path.unlink()
-    return took
+    def take(self, count: int) -> None:
+        """Measure each `count` times more; nothing stays."""
+        path = self._folder / "flush"
+        place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for _ in range(count):
+                began = time.perf_counter()
+                file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+                os.write(file, self._block)
+                os.fsync(file)
+                os.fsync(place)
+                named = time.perf_counter()
+                os.write(file, self._block[:4096])
+                os.fdatasync(file)
+                self._appended.append(time.perf_counter() - named)
+                self._created.append(named - began)
+                os.close(file)
+                path.unlink()
+        finally:
+            os.close(place)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Medians and 99th percentiles of all that were taken."""
+        names = (("4 KiB appended", self._appended), ("512 KiB file and name", self._created))
+        return {f"{name} p{p}": _milliseconds(values, p / 100) for name, values in names for p in (50, 99)}
 
 
 def _milliseconds(values: Sequence[float], part: float) -> float:
