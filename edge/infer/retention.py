@@ -14,6 +14,8 @@ from edge.journal import Journal, retention
 from edge.vault import Opener
 
 ROUND_SECONDS = 600.0
+ORPHAN_SECONDS = 3600.0
+"""How old a file in the outbox must be to be nobody's: between its writing and its record lie milliseconds."""
 _DAY = 86400.0
 
 log = logging.getLogger("edge.infer")
@@ -34,6 +36,17 @@ def erase_expired(settings: Settings, journal: Journal, opener: Opener) -> int:
         log.info("erased %d objects", count)
         _forget_reports(journal, settings.outbox)
     return count
+
+
+def sweep_outbox(journal: Journal, outbox: Path) -> int:
+    """Remove reports that no delivery speaks of: their job was discarded while it ran. Returns how many."""
+    before = journal.clock() - ORPHAN_SECONDS
+    old = [path for path in outbox.glob("*.dcm") if path.stat().st_mtime < before]
+    known = retention.reports(journal) if old else frozenset()
+    orphans = [path for path in old if path.stem not in known]
+    for path in orphans:
+        path.unlink(missing_ok=True)
+    return len(orphans)
 
 
 def _forget_reports(journal: Journal, outbox: Path) -> None:

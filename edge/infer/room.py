@@ -153,6 +153,7 @@ class Room:
     def _erase(self) -> None:
         try:
             retention.erase_expired(self._settings, self._journal, self._opener)
+            retention.sweep_outbox(self._journal, self._settings.outbox)
         except (EdgeError, OSError, DatabaseError) as error:
             log.error("what has been kept long enough could not be erased: %s", type(error).__name__)
 

@@ -76,5 +76,10 @@ def finished_reports(journal: Journal) -> list[str]:
     return [row["uid"] for row in rows]
 
 
+def reports(journal: Journal) -> frozenset[str]:
+    """SOP Instance UIDs of every result that was ever queued."""
+    return frozenset(row["uid"] for row in journal.database.rows("SELECT sop_instance_uid AS uid FROM delivery"))
+
+
 def _parted(text: str) -> tuple[str, str, str]:
     return text.partition(" ")

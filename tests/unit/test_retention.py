@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import support
 from edge import keys, rooms
 from edge.config import Settings, load
 from edge.errors import SealError
-from edge.infer.retention import erase_expired
+from edge.infer.retention import ORPHAN_SECONDS, erase_expired, sweep_outbox
 from edge.journal import Journal, intake, outgoing, work
 from edge.journal.work import Outgoing, Target
 from edge.records import UID, DeliveryState, Instance, Outcome, Priority, Scope
@@ -163,3 +164,16 @@ def test_studies_are_erased_one_by_one(spool: Spool) -> None:
     spool.clock.now += 1.5 * DAY
     assert spool.erase() == 1
     assert (spool.opens(old), spool.opens(young)) == (False, True)
+
+
+def test_a_report_whose_job_was_discarded_while_it_ran_does_not_stay(spool: Spool) -> None:
+    spool.store("1.9")
+    wanted = spool.finish("2.25.1", DeliveryState.SENT)
+    orphan = spool.settings.outbox / "2.25.2.dcm"
+    orphan.write_bytes(b"report")
+    for file in (wanted, orphan):
+        os.utime(file, (spool.clock.now, spool.clock.now))
+    assert sweep_outbox(spool.journal, spool.settings.outbox) == 0
+    spool.clock.now += ORPHAN_SECONDS + 1
+    assert sweep_outbox(spool.journal, spool.settings.outbox) == 1
+    assert (wanted.exists(), orphan.exists()) == (True, False)
