@@ -12,5 +12,6 @@ from kernels.dispatch import build
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
 from kernels.resample import ResamplePlan
+from kernels.volume import VolumeGrid, volume_resample
 
-__all__ = ["GrayscaleTransform", "ResamplePlan", "build", "frame_to_tensor"]
+__all__ = ["GrayscaleTransform", "ResamplePlan", "VolumeGrid", "build", "frame_to_tensor", "volume_resample"]

@@ -19,6 +19,8 @@ typedef __m512i ints;
 #define STORE _mm512_storeu_ps
 #define MIN _mm512_min_ps
 #define MAX _mm512_max_ps
+#define SUB _mm512_sub_ps
+#define STREAM _mm512_stream_ps
 #define FMA _mm512_fmadd_ps
 #define TO_FLOATS(i, base) _mm512_cvtepi32_ps(_mm512_sub_epi32(i, base))
 #define FROM_U8(p, base) TO_FLOATS(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p))), base)
@@ -36,6 +38,8 @@ typedef __m256i ints;
 #define STORE _mm256_storeu_ps
 #define MIN _mm256_min_ps
 #define MAX _mm256_max_ps
+#define SUB _mm256_sub_ps
+#define STREAM _mm256_stream_ps
 #define FMA _mm256_fmadd_ps
 #define TO_FLOATS(i, base) _mm256_cvtepi32_ps(_mm256_sub_epi32(i, base))
 #define FROM_U8(p, base) TO_FLOATS(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p))), base)
@@ -53,6 +57,8 @@ typedef __m128i ints;
 #define STORE _mm_storeu_ps
 #define MIN _mm_min_ps
 #define MAX _mm_max_ps
+#define SUB _mm_sub_ps
+#define STREAM _mm_stream_ps
 #define FMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define TO_FLOATS(i, base) _mm_cvtepi32_ps(_mm_sub_epi32(i, base))
 #define FROM_U8(p, base) TO_FLOATS(_mm_cvtepu8_epi32(_mm_loadu_si32(p)), base)
