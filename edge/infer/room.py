@@ -15,7 +15,7 @@ import time
 import edge
 from edge import keys
 from edge.config import Settings
-from edge.errors import EdgeError
+from edge.errors import EdgeError, EnvironmentFailure
 from edge.infer import lockdown, retention
 from edge.infer.completion import Completion
 from edge.infer.control import Act, Control
@@ -128,8 +128,9 @@ class Room:
         while not stopping.is_set():
             self._doorbell.wait(POLL_SECONDS)
             self._hint()
-            if all(lane.is_alive() for lane in lanes):
-                heart.beat()
+            if not all(lane.is_alive() for lane in lanes):
+                raise EnvironmentFailure("a lane ended", hint="see the lines above, then `edge doctor`")
+            heart.beat()
             self._witness.look()
             if time.monotonic() >= next_round:
                 self._erase()
