@@ -34,7 +34,7 @@ reserve_gib = 0.0
 refuse_at_percent = 100
 [[routes]]
 name = "demo"
-package = "cxr-pneumonia"
+package = "{package}"
 deliver = ["archive"]
 send = ["succeeded", "partial", "failed", "not-attempted"]
 priority = "stat"
@@ -78,18 +78,22 @@ class Starting:
 
 
 @contextlib.contextmanager
-def starting(folder: Path, archive_port: int, *, keep: bool = False) -> Iterator[Starting]:
+def starting(
+    folder: Path, archive_port: int, *, keep: bool = False, package: str = "cxr-pneumonia"
+) -> Iterator[Starting]:
     """Start a box in a new folder below `folder`; it is stopped and, unless `keep`, removed afterwards.
 
     Parameters
     ----------
     archive_port : int
         Where on loopback the reports are to go.
+    package : str
+        What the box's only route runs.
     """
     home = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
     log = home / "rooms.log"
     try:
-        (home / "edge.toml").write_text(_EDGE_TOML.format(port=archive_port))
+        (home / "edge.toml").write_text(_EDGE_TOML.format(port=archive_port, package=package))
         settings = load(home / "edge.toml")
         rooms.make_root(settings)
         with log.open("ab") as output:

@@ -62,7 +62,7 @@ APPLICABILITY: dict[str, dict[str, object]] = {
 }
 
 
-def manifest(threshold: float, cases: list[dict[str, object]]) -> dict[str, object]:
+def manifest(threshold: float, cases: list[dict[str, object]]) -> dict[str, Any]:
     """Everything in model.toml but the members."""
     pneumonia = {"value": "233604007", "scheme": "SCT", "meaning": "Pneumonia"}
     return {
@@ -189,16 +189,18 @@ def synthetic_inputs() -> list[np.ndarray]:
     return [np.repeat(plane.astype(np.float32)[None, :, :, None], 3, axis=3) for plane in planes]
 
 
-def selftest(graph: bytes, tensors: list[np.ndarray]) -> tuple[list[dict[str, object]], dict[str, bytes]]:
+def selftest(
+    graph: bytes, tensors: list[np.ndarray], *, source: str = "input", output: str = "output"
+) -> tuple[list[dict[str, object]], dict[str, bytes]]:
     """What the graph answers to them, to be compared on every box."""
-    answers = trial.run(graph, [{"input": tensor} for tensor in tensors]).outputs
+    answers = trial.run(graph, [{source: tensor} for tensor in tensors]).outputs
     cases, members = [], {}
     for number, (tensor, answer) in enumerate(zip(tensors, answers, strict=True)):
         name = f"selftest/{number:02d}.npy"
         buffer = io.BytesIO()
         np.save(buffer, tensor, allow_pickle=False)
         members[name] = buffer.getvalue()
-        cases.append({"input": name, "expected": [round(float(v), 7) for v in answer["output"].ravel()]})
+        cases.append({"input": name, "expected": [round(float(v), 7) for v in answer[output].ravel()]})
     return cases, members
 
 

@@ -10,9 +10,11 @@ import csv
 import os
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,20 @@ def halves(patients: list[str], seed: int) -> tuple[frozenset[str], frozenset[st
     random.Random(seed).shuffle(ordered)  # noqa: S311 - a reproducible split, not a secret
     middle = len(ordered) // 2
     return frozenset(ordered[:middle]), frozenset(ordered[middle:])
+
+
+def persons_to_learn_from() -> list[str]:
+    """Every person number of the train split of both image sets that the test split does not have, sorted."""
+    tested, seen = set(), set()
+    for name in ("cxr224", "cxr256_aspect"):
+        with (data_folder() / "cxr" / f"{name}.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                (tested if row["kermany_split"] == "test" else seen).add(row["patient_number"])
+    return sorted(seen - tested)
+
+
+def held_back(persons: Iterable[str], seed: int, share: float) -> frozenset[str]:
+    """The persons kept for validation, the same for the same seed whatever order they come in."""
+    ordered = np.array(sorted(set(persons)))
+    np.random.default_rng(seed).shuffle(ordered)
+    return frozenset(str(person) for person in ordered[: int(len(ordered) * share)])

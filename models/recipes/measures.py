@@ -61,6 +61,11 @@ def specificity(scores: Scores, truth: Truth, threshold: float) -> Estimate:
     return wilson(int((scores[~truth] < threshold).sum()), int((~truth).sum()))
 
 
+def accuracy(scores: Scores, truth: Truth, threshold: float) -> Estimate:
+    """Share of all who are called what they are."""
+    return wilson(int(((scores >= threshold) == truth).sum()), len(truth))
+
+
 def threshold_for(scores: Scores, truth: Truth, wanted: float) -> float:
     """The highest threshold, in four decimals, at which at least `wanted` of the ill are called ill."""
     ill = np.sort(scores[truth])

@@ -53,7 +53,7 @@ def product(name: str) -> Iterator[Callable[[bytes], float]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(Archive(Path(folder) / "reports")) as archive,
-        house.starting(Path(folder), archive.port) as starting,
+        house.starting(Path(folder), archive.port, package=name) as starting,
     ):
         running = starting.ready()
         wanted = Registry().resolve(name).digest

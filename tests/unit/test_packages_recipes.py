@@ -19,7 +19,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "models" / "recipes"
 def recipe(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The recipes' folder, importable for one test."""
     monkeypatch.syspath_prepend(str(RECIPES))
-    for name in ("measures", "images", "cxr_pneumonia_card"):
+    for name in ("measures", "images", "cxr_pneumonia_card", "cxr_pneumonia_native_card"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return RECIPES
 
@@ -72,3 +72,36 @@ def test_the_shipped_card_is_what_was_measured(recipe: Path) -> None:
     assert package.manifest.outputs[0].classes[0].threshold == threshold
     assert package.read("MODEL_CARD.md").decode() == card.text(evaluations, imported, threshold)
     assert imported["max_abs_difference"] <= 1e-5
+
+
+def test_the_native_card_is_what_was_measured(recipe: Path) -> None:
+    card, measures = load("cxr_pneumonia_native_card"), load("measures")
+    facts = {
+        name: json.loads((recipe / f"cxr_pneumonia_native.{name}.json").read_text())
+        for name in ("train", "direct", "product", "robustness")
+    }
+    package = Registry().resolve("cxr-pneumonia-native")
+    threshold = package.manifest.outputs[0].classes[0].threshold
+    scores, truth = np.array(facts["train"]["scores"]), np.array(facts["train"]["truth"], bool)
+    assert threshold == measures.threshold_for(scores, truth, 0.90) == facts["product"]["shipped"]["threshold"]
+    assert package.read("MODEL_CARD.md").decode() == card.text(facts, threshold)
+
+
+def test_the_native_network_keeps_what_its_card_promises(recipe: Path) -> None:
+    """The aims of the package, on the original test patients, through the product."""
+    facts = json.loads((recipe / "cxr_pneumonia_native.product.json").read_text())
+    assert facts["shipped"]["auc"]["value"] >= 0.945
+    assert facts["shipped"]["accuracy"]["value"] >= 0.88
+    modes = json.loads((recipe / "cxr_pneumonia_native.robustness.json").read_text())["proportions"]["modes"]
+    assert min(mode["auc"]["value"] for mode in modes.values()) >= 0.95
+    assert max(mode["changed"]["value"] for mode in modes.values()) <= 0.10
+
+
+def test_no_patient_of_the_test_split_is_learned_from(recipe: Path, data: Path) -> None:
+    images = load("images")
+    learned = set(images.persons_to_learn_from())
+    tested = {image.patient for name in ("cxr224", "cxr256_aspect") for image in images.read(name, "test")}
+    assert learned
+    assert tested
+    assert not learned & tested
+    assert images.held_back(learned, 1, 0.1) == images.held_back(sorted(learned), 1, 0.1) < learned

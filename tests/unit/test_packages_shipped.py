@@ -1,4 +1,4 @@
-"""The shipped package: fit to run, and it accepts what its card says it accepts."""
+"""The shipped packages: fit to run, and they accept what their cards say they accept."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ ROOT = Path(edge.__file__).resolve().parent.parent
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
-@pytest.fixture(scope="module")
-def package() -> Package:
-    return Registry().resolve("cxr-pneumonia")
+LICENCES = {"cxr-pneumonia": b"MIT License", "cxr-pneumonia-native": b"Apache License"}
+
+
+@pytest.fixture(scope="module", params=sorted(LICENCES))
+def package(request: pytest.FixtureRequest) -> Package:
+    return Registry().resolve(request.param)
 
 
 def chest(**changes: Any) -> Dataset:
@@ -72,7 +75,16 @@ def test_the_card_states_the_threshold_that_is_shipped(package: Package) -> None
     card = package.read("MODEL_CARD.md").decode()
     assert f"Shipped: **{package.manifest.outputs[0].classes[0].threshold:.4f}**" in card
     assert "Not a medical device" in card
-    assert b"MIT License" in package.read("LICENSE")
+    assert LICENCES[package.manifest.name] in package.read("LICENSE")
+
+
+def test_what_the_native_package_learned_from_is_attributed() -> None:
+    package = Registry().resolve("cxr-pneumonia-native")
+    for member in ("attribution.txt", "MODEL_CARD.md"):
+        text = package.read(member).decode()
+        assert "Kermany" in text
+        assert "10.17632/rscbjbr9sj.2" in text
+        assert "CC BY 4.0" in text
 
 
 @pytest.mark.parametrize(
