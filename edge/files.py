@@ -38,6 +38,9 @@ def write_durably(path: Path, data: bytes, mode: int = 0o440, *, checked_later: 
         os.rename(part, path)
         if checked_later:
             os.fsync(descriptor)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk the half of it would keep the space that others need
+        raise
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
