@@ -12,11 +12,11 @@ import time
 from edge import keys
 from edge.config import Settings
 from edge.deliver.sender import Sender, Way
-from edge.deliver.tls import client_context
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal
 from edge.rooms import Heartbeat, announce
 from edge.scu import Peer
+from edge.tls import client_context
 from edge.wake import Doorbell
 
 _DRAIN_SECONDS = 5.0
@@ -74,5 +74,5 @@ class Room:
             port=destination.port,
             called=destination.ae_title,
             calling=self._settings.receive.ae_title,
-            tls=client_context(self._settings, alias),
+            tls=client_context(destination.tls, self._settings, f"destinations.{alias}.tls"),
         )

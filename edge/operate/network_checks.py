@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from edge import rooms, scu
 from edge.config import Settings
 from edge.config.destinations import Destination
-from edge.deliver import tls
 from edge.errors import EdgeError, PeerFailure
 from edge.operate.check import Check, failed, passed, warned
 from edge.operate.configuration import is_loopback
 from edge.operate.screen import ago
+from edge.tls import client_context
 
 _ECHO = ((scu.VERIFICATION, scu.IMPLICIT_VR_LITTLE_ENDIAN),)
 _SECONDS = 5.0
@@ -104,7 +104,7 @@ def _own_address(bind: str) -> str:
 def _destination(settings: Settings, alias: str, destination: Destination) -> Check:
     name, where = f"destination {alias}", f"{destination.host}:{destination.port}"
     try:
-        context = tls.client_context(settings, alias)
+        context = client_context(destination.tls, settings, f"destinations.{alias}.tls")
         echo(destination.host, destination.port, destination.ae_title, settings.receive.ae_title, context)
     except PeerFailure as error:
         if error.reason.startswith("context-refused"):

@@ -20,7 +20,7 @@ from edge.receive.counters import Counters
 from edge.receive.intake import Intake
 from edge.receive.reserve import Reserve
 from edge.receive.syntaxes import Offer
-from edge.receive.tls import server_context
+from edge.tls import server_context
 from edge.wake import Doorbell, Ringer
 
 COUNTERS_SECONDS = 5.0
@@ -78,7 +78,7 @@ class Room:
             offer=Offer(settings.receive.private_sop_classes),
             intake=self._make_intake(opened),
             counters=self.counters,
-            tls=server_context(settings),
+            tls=server_context(settings.receive.tls, settings, "receive.tls"),
             stop=stop_read,
         )
         listener = listen(settings.receive)

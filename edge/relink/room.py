@@ -17,11 +17,11 @@ from edge import rooms
 from edge.config import Settings
 from edge.config.relink import Relink
 from edge.errors import ConfigError, EnvironmentFailure
-from edge.relink import tls
 from edge.relink.association import Association, House, Rejected, local_limit, unknown_caller
 from edge.relink.door import Door, parse_address
 from edge.relink.gateway import Gateway
 from edge.scu import Peer
+from edge.tls import client_context, server_context
 
 PACS_SECONDS = (5.0, 10.0, 20.0)
 """To connect, to negotiate, to answer a C-STORE; with the questions it is less than the 60 s that a box waits."""
@@ -49,14 +49,14 @@ class Room:
 
     def start(self) -> None:
         """Listen. Raises EdgeError when something needed is missing."""
-        relink, path = self._relink, self._settings.path
+        relink = self._relink
         connect, associate, answer = PACS_SECONDS
         pacs = Peer(
             host=relink.pacs.host,
             port=relink.pacs.port,
             called=relink.pacs.ae_title,
             calling=relink.ae_title,
-            tls=tls.client(relink.pacs.tls, path) if relink.pacs.tls else None,
+            tls=client_context(relink.pacs.tls, self._settings, "relink.pacs.tls"),
             connect=connect,
             associate=associate,
             answer=answer,
@@ -65,7 +65,7 @@ class Room:
         self._house = House(
             door=Door(relink),
             store=gateway.store,
-            tls=tls.server(relink.tls, path) if relink.tls else None,
+            tls=server_context(relink.tls, self._settings, "relink.tls"),
             idle_seconds=relink.idle_seconds,
             max_object_bytes=relink.max_object_mib << 20,
         )
