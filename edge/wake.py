@@ -88,14 +88,14 @@ def bound(path: Path, mode: int = 0o620) -> socket.socket | None:
             return None
         raise
     path.unlink(missing_ok=True)
-    with _short(path) as short:
-        bell.bind(short)
+    with short(path) as name:
+        bell.bind(name)
     os.chmod(path, mode)
     return bell
 
 
 @contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
+def short(path: Path) -> Iterator[str]:
     """A name of at most 107 characters for `path`: a UNIX socket address holds no more."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:

@@ -19,6 +19,7 @@ from edge.cli import build_parser
 from edge.commands import TABLE, load_command
 from edge.config.explain import describe
 from edge.config.settings import Document
+from edge.operate.metrics import METRICS
 from edge.packages.manifest import Manifest
 
 README = (REPOSITORY / "README.md").read_text()
@@ -100,6 +101,12 @@ def test_every_reason_is_documented_as_the_catalogue_has_it() -> None:
         again = "yes" if reason.retryable else "no"
         assert f"| `{reason.name}` | {reason.outcome} | {code} | {again} | {reason.sentence} |" in text
     assert len(re.findall(r"^\| `", text, re.M)) == len(reasons.CATALOGUE)
+
+
+def test_every_metric_is_documented_as_it_is() -> None:
+    text = document("edge/docs/metrics.md")
+    rows = [f"| `{each.name}` | {each.kind} | {', '.join(each.labels) or '-'} | {each.help} |" for each in METRICS]
+    assert re.findall(r"^\| `edge_.*$", text, re.M) == rows
 
 
 def _subclasses(kind: type[errors.EdgeError]) -> Iterator[type[errors.EdgeError]]:

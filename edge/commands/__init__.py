@@ -40,6 +40,7 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "audit": "show the audit trail, or verify that it is whole",
         "pause": "stop analysing and delivering; images are still received",
         "resume": "end a pause",
+        "metrics": "numbers for a monitoring system, as text or on a unix socket",
         "relink": "run the hospital-side gateway: results in, filed under their patient",
         "bench": "measure this machine against named peers",
     }

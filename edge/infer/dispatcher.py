@@ -23,6 +23,7 @@ from edge.errors import GateHit, JournalError, SealError
 from edge.infer import egress, outbox, pipeline
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
+from edge.infer.meter import Meter
 from edge.infer.pipeline import Request, Verdict
 from edge.infer.pool import Pool
 from edge.infer.protocol import Answer
@@ -56,7 +57,7 @@ class Dispatcher:
 
     def __init__(
         self, settings: Settings, journal: Journal, lines: Mapping[str, Line], *, opener: Opener, headers: Headers,
-        pool: Pool, box: BoxIdentity, sign_key: bytes,
+        pool: Pool, box: BoxIdentity, sign_key: bytes, meter: Meter,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._journal = journal
@@ -66,6 +67,7 @@ class Dispatcher:
         self._pool = pool
         self._box = box
         self._sign_key = sign_key
+        self._meter = meter
 
     def process(self, job: Job) -> bool:
         """Bring `job` to its end, or back to READY; whether something waits to be delivered. Never raises."""
@@ -197,6 +199,7 @@ class Dispatcher:
         return False
 
     def _report(self, job: Job, verdict: Verdict, milliseconds: float) -> None:
+        self._meter.job(job.package, verdict)
         stages = " ".join(f"{name}={value:.1f}" for name, value in verdict.milliseconds.items())
         log.info(
             "job %d attempt %d: %s %s %s%.1f ms %s", job.id, job.attempts, verdict.outcome, verdict.reason or "-",

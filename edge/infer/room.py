@@ -24,6 +24,7 @@ from edge.infer.dispatcher import Dispatcher
 from edge.infer.erase import Eraser
 from edge.infer.find import Finder
 from edge.infer.headers import Headers
+from edge.infer.meter import Meter
 from edge.infer.pool import Pool
 from edge.infer.process import Model, load_model
 from edge.infer.roster import Line, backends, line_up
@@ -77,9 +78,11 @@ class Room:
         longest = max((model.package.manifest.limits.seconds for model in models.values()), default=0.0)
         completion = Completion({name: line.route for name, line in by_name.items()})
         self._desk = Desk(self._journal, headers, lines, completion, longest + _LEASE_MARGIN_SECONDS)
+        self._meter = Meter(settings, self._journal, lines)
         self._dispatcher = Dispatcher(
-            settings, self._journal, by_name, opener=opener, headers=headers, pool=self.pool, box=box, sign_key=sign_key
-        )
+            settings, self._journal, by_name, opener=opener, headers=headers, pool=self.pool, box=box,
+            sign_key=sign_key, meter=self._meter,
+        )  # fmt: skip
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
         self.pool.warm()
@@ -132,6 +135,7 @@ class Room:
                 raise EnvironmentFailure("a lane ended", hint="see the lines above, then `edge doctor`")
             heart.beat()
             self._witness.look()
+            self._meter.look()
             if time.monotonic() >= next_round:
                 self._erase()
                 next_round = time.monotonic() + retention.ROUND_SECONDS

@@ -1,0 +1,135 @@
+"""Measures the room's own work and writes the whole page of metrics to `run/metrics.prom` every few seconds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import Counter, defaultdict
+
+from edge import rooms
+from edge.config import Settings
+from edge.infer.pipeline import Verdict
+from edge.infer.roster import Line
+from edge.journal import Journal, pausing, tally, views
+from edge.journal.database import DatabaseError
+from edge.operate.metrics import FILE, STAGES, Histogram, Page
+from edge.records import Outcome
+
+SECONDS = 10.0
+
+log = logging.getLogger("edge.infer")
+
+
+class Meter:
+    """Counts since the room started; `job` is called by every lane, `write` by the room's own thread."""
+
+    def __init__(self, settings: Settings, journal: Journal, lines: tuple[Line, ...]) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._stages: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._runs: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._ends: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._counted_until = journal.clock()
+        self._due = 0.0
+
+    def job(self, package: str, verdict: Verdict) -> None:
+        """One attempt ended."""
+        with self._lock:
+            for stage in STAGES:
+                milliseconds = verdict.milliseconds.get(stage, 0.0)
+                if milliseconds:
+                    self._stages[stage].add(milliseconds / 1e3)
+            if verdict.provider and verdict.milliseconds.get("run"):
+                self._runs[package, verdict.provider].add(verdict.milliseconds["run"] / 1e3)
+            if verdict.outcome is Outcome.FAILED:
+                self._failures[package, verdict.reason.partition(":")[0]] += 1
+
+    def look(self) -> None:
+        """Write the page when it is due. A failure costs one page, never the room."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + SECONDS
+        part = self._settings.run / f"{FILE}.part"
+        try:
+            part.write_text(self.page())
+            part.chmod(0o640)
+            part.rename(part.with_suffix(""))
+        except (OSError, DatabaseError) as error:
+            log.error("the metrics could not be written: %s", type(error).__name__)
+
+    def page(self) -> str:
+        """The whole page, now."""
+        names = {line.route.package for line in self._lines}
+        page = Page(self._settings.destinations.keys(), names)
+        self._box(page)
+        self._received(page)
+        self._queues(page)
+        self._own(page)
+        return page.render()
+
+    def _box(self, page: Page) -> None:
+        for room in rooms.ROOMS:
+            page.add("edge_up", rooms.announced(self._settings, room) is not None, room)
+        page.add("edge_paused", pausing.current(self._journal) is not None)
+        page.add("edge_written_timestamp_seconds", self._journal.clock())
+        disk = os.statvfs(self._settings.root)
+        page.add("edge_disk_free_bytes", disk.f_bavail * disk.f_frsize)
+        events, unsigned = tally.audited(self._journal)
+        page.add("edge_audit_events_total", events)
+        page.add("edge_audit_unsigned_events", unsigned)
+
+    def _received(self, page: Page) -> None:
+        for code, count in _receive_counters(self._settings).items():
+            if code == "associations":
+                page.add("edge_dicom_associations_total", count)
+            elif code.startswith("refused-"):
+                page.add("edge_dicom_refusals_total", count, code.removeprefix("refused-"))
+        stored = tally.stored(self._journal)
+        page.add("edge_dicom_objects_total", stored.objects)
+        page.add("edge_dicom_bytes_total", stored.bytes)
+        page.add("edge_spool_objects", stored.objects_now)
+        page.add("edge_spool_bytes", stored.bytes_now)
+
+    def _queues(self, page: Page) -> None:
+        for priority, count in tally.waiting(self._journal).items():
+            page.add("edge_queue_depth", count, priority)
+        for state, count in views.counts(self._journal)["job"].items():
+            page.add("edge_jobs", count, state)
+        for alias, state, count in tally.deliveries(self._journal):
+            page.add("edge_deliveries", count, alias, state)
+            if state == "SENT":
+                page.add("edge_results_sent_total", count, alias)
+        until = self._journal.clock()
+        for priority, seconds in tally.sent_between(self._journal, self._counted_until, until):
+            self._ends[priority].add(seconds)
+        self._counted_until = until
+        for priority, histogram in self._ends.items():
+            page.add_histogram("edge_end_to_end_seconds", histogram, priority)
+
+    def _own(self, page: Page) -> None:
+        with self._lock:
+            for stage, histogram in self._stages.items():
+                page.add_histogram("edge_stage_duration_seconds", histogram, stage)
+            for (package, provider), histogram in self._runs.items():
+                page.add_histogram("edge_inference_seconds", histogram, package, provider)
+            for (package, reason), count in self._failures.items():
+                page.add("edge_inference_failures_total", count, package, reason)
+        in_use = {line.package.digest: line.package for line in self._lines if line.package and not line.problem}
+        for digest, used in in_use.items():
+            page.add("edge_model_info", 1, used.manifest.name, used.manifest.version, digest[:12])
+
+
+def _receive_counters(settings: Settings) -> dict[str, int]:
+    """What receive wrote, as far as it is counts by code: another room's file is input like any."""
+    try:
+        told = json.loads((settings.run / "receive-counters.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    pairs = told.items() if isinstance(told, dict) else ()
+    return {code: count for code, count in pairs if type(count) is int and count >= 0}

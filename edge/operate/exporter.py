@@ -1,0 +1,60 @@
+"""`run/metrics.sock`: the page of metrics by HTTP on a unix socket, for a collector that scrapes (curl --unix-socket).
+
+A process of its own, because the rooms' units let no room listen. It reads one file and nothing else; one caller at a
+time, a short deadline each, so that nobody can hold it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from pathlib import Path
+
+from edge.operate.metrics import FILE, SOCKET
+from edge.wake import short
+
+_SECONDS = 2.0
+_LONGEST = 8192
+_MODE = 0o660
+_HEAD = "HTTP/1.0 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\r\n"
+
+
+class Exporter:
+    """Listens from `start` to `stop`."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._ours, self._wake = socket.socketpair()
+
+    def serve(self) -> None:
+        """Answer until `stop`. Raises OSError when the socket cannot be made."""
+        path = self._run / SOCKET
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            with short(path) as name:
+                listener.bind(name)
+            path.chmod(_MODE)
+            listener.listen(8)
+            try:
+                while self._ours not in select.select([listener, self._ours], [], [])[0]:
+                    self._answer(listener.accept()[0])
+            finally:
+                path.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Make `serve` return (safe in a signal handler)."""
+        self._wake.send(b"!")
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_SECONDS)
+            asked = connection.recv(_LONGEST)
+            status, body = self._page() if asked.startswith(b"GET ") else ("405 Method Not Allowed", b"")
+            connection.sendall(_HEAD.format(status, len(body)).encode() + body)
+
+    def _page(self) -> tuple[str, bytes]:
+        try:
+            return "200 OK", (self._run / FILE).read_bytes()
+        except OSError:
+            return "503 Service Unavailable", b""
