@@ -8,13 +8,19 @@ from edge.journal.pausing import NOT_PAUSED
 from edge.journal.work import PRIORITIES
 from edge.records import UID, Delivery, DeliveryState
 
+_LONGEST_PAUSE_SECONDS = 3600.0
+
 
 def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
-    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest; none while paused."""
+    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest; none while paused.
+
+    A moment too far ahead was written by a clock that has been set back since: it has come too.
+    """
+    now = journal.clock()
     rows = journal.database.rows(
-        f"SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND not_before <= ? AND {NOT_PAUSED} "
-        "ORDER BY priority, id LIMIT ?",
-        (destination, journal.clock(), limit),
+        "SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND (not_before <= ? OR not_before > ?) "
+        f"AND {NOT_PAUSED} ORDER BY priority, id LIMIT ?",
+        (destination, now, now + _LONGEST_PAUSE_SECONDS, limit),
     )
     return [delivery(row) for row in rows]
 

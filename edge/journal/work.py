@@ -13,6 +13,7 @@ PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
 """The journal keeps a priority as its place here: the smaller goes first."""
 
 MAX_RESTARTS = 10
+_LONGEST_LEASE_SECONDS = 86400.0
 """How often a room may end around one job before the job itself is suspected."""
 
 INSTANCE_COLUMNS = (
@@ -122,9 +123,9 @@ def lease(journal: Journal, seconds: float) -> Job | None:
     with journal.transaction():
         now = journal.clock()
         row = journal.database.row(
-            _JOB + "WHERE (job.state = 'READY' OR (job.state = 'RUNNING' AND job.lease_until < ?)) "
+            _JOB + "WHERE (job.state = 'READY' OR (job.state = 'RUNNING' AND job.lease_until NOT BETWEEN ? AND ?)) "
             f"AND {NOT_PAUSED} ORDER BY job.priority, job.id LIMIT 1",
-            (now,),
+            (now, now + _LONGEST_LEASE_SECONDS),  # what lies beyond was given by a clock that has been set back
         )
         if row is None:
             return None
@@ -170,7 +171,8 @@ def finish(
 ) -> None:
     """End a job with its outcome and queue its results, in one transaction.
 
-    Where there are any, those of earlier revisions of the same unit that are PENDING or HELD are SUPERSEDED.
+    Results of earlier revisions that have not been sent are SUPERSEDED, also where this one sends nothing: they speak
+    of images that are no longer current. A job that ends after a later revision of its unit queues nothing.
     """
     with journal.transaction():
         journal.move("job", job.id, "RUNNING", "QUARANTINED" if quarantine else "DONE", reason)
@@ -178,9 +180,8 @@ def finish(
             "UPDATE job SET outcome = ?, report = ?, digest = ?, ended_at = ? WHERE id = ?",
             (outcome, report, digest, journal.clock(), job.id),
         )
-        if outgoing:
-            _supersede(journal, job)
-        for item in outgoing:
+        _supersede(journal, job)
+        for item in () if _overtaken(journal, job) else outgoing:
             _queue(journal, job, item)
 
 
@@ -265,10 +266,19 @@ def _unit_for(journal: Journal, instance: Instance, target: Target) -> int:
     return int(row["id"])
 
 
+def _overtaken(journal: Journal, job: Job) -> bool:
+    """Whether a later revision has ended already, on another lane."""
+    row = journal.database.row(
+        "SELECT 1 FROM job WHERE unit = ? AND revision > ? AND state IN ('DONE', 'QUARANTINED')",
+        (job.unit, job.revision),
+    )
+    return row is not None
+
+
 def _supersede(journal: Journal, job: Job) -> None:
     rows = journal.database.rows(
         "SELECT delivery.id, delivery.state FROM delivery JOIN job ON job.id = delivery.job "
-        "WHERE job.unit = ? AND job.revision < ? AND delivery.state IN ('PENDING', 'HELD')",
+        "WHERE job.unit = ? AND job.revision < ? AND delivery.state IN ('PENDING', 'HELD', 'FAILED')",
         (job.unit, job.revision),
     )
     for row in rows:
