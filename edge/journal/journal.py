@@ -26,8 +26,8 @@ TRANSITIONS = {
     },
     "delivery": {
         ("PENDING", "SENT"), ("PENDING", "FAILED"), ("PENDING", "HELD"), ("PENDING", "SUPERSEDED"),
-        ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"), ("HELD", "SUPERSEDED"),
-        ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
+        ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"),
+        ("HELD", "SUPERSEDED"), ("FAILED", "SUPERSEDED"), ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
     },
 }  # fmt: skip
 """Every move that exists (DESIGN 6)."""

@@ -197,6 +197,32 @@ def test_a_retried_job_supersedes_what_was_held(journal: Journal) -> None:
     ]
 
 
+def test_a_newer_revision_that_sends_nothing_still_withdraws_the_older(journal: Journal) -> None:
+    work.route(journal, store(journal, 1), [target()])
+    finish(journal, work.lease(journal, 60), "archive")
+    work.route(journal, store(journal, 2, sop_instance_uid=UID("1.2.1")), [target()])
+    finish(journal, work.lease(journal, 60), outcome=Outcome.NOT_ATTEMPTED, reason="no-images")
+    assert [each.state for each in views.deliveries(journal)] == ["SUPERSEDED"]
+
+
+def test_what_failed_cannot_be_resent_after_a_newer_revision(journal: Journal) -> None:
+    work.route(journal, store(journal), [target()])
+    finish(journal, work.lease(journal, 60), "archive")
+    outgoing.failed(journal, outgoing.due(journal, "archive")[0], "status-A900")
+    work.retry(journal, only_job(journal).id)
+    finish(journal, work.lease(journal, 60), "archive", report=UID("2.25.78"))
+    assert [each.state for each in views.deliveries(journal)] == ["PENDING", "SUPERSEDED"]
+
+
+def test_a_slow_older_revision_does_not_follow_the_newer(journal: Journal) -> None:
+    work.route(journal, store(journal, 1), [target()])
+    slow = work.lease(journal, 60)
+    work.route(journal, store(journal, 2, sop_instance_uid=UID("1.2.1")), [target()])
+    finish(journal, work.lease(journal, 60), "archive", report=UID("2.25.78"))
+    finish(journal, slow, "archive")
+    assert [each.sop_instance_uid for each in views.deliveries(journal)] == ["2.25.78"]
+
+
 def test_a_result_that_the_journal_refuses_does_not_vanish(journal: Journal) -> None:
     work.route(journal, store(journal), [target()])
     job = work.lease(journal, 60)
@@ -227,7 +253,7 @@ def test_journal_takes_no_words(journal: Journal, value: str) -> None:
 
 
 def test_routing_and_lease_share_one_transaction(journal: Journal) -> None:
-    """An image's life is three flushed commits: routed and leased, finished, sent."""
+    """An image's life is three commits: routed and leased (which infer does not even flush), finished, sent."""
     instance = store(journal)
     commits: list[str] = []
     journal.database._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
