@@ -27,7 +27,8 @@ TRANSITIONS = {
     "delivery": {
         ("PENDING", "SENT"), ("PENDING", "FAILED"), ("PENDING", "HELD"), ("PENDING", "SUPERSEDED"),
         ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"),
-        ("HELD", "SUPERSEDED"), ("FAILED", "SUPERSEDED"), ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
+        ("HELD", "SUPERSEDED"), ("FAILED", "SUPERSEDED"),
+        ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
     },
 }  # fmt: skip
 """Every move that exists (DESIGN 6)."""
