@@ -1,8 +1,8 @@
 """onnxruntime, and nothing else of it anywhere: sessions with an explicit provider that is verified after load.
 
 In: the bytes of a checked graph and the backends its manifest approves, in order. Out: named output arrays.
-Invariant: the provider that runs is the one asked for, or loading fails; nothing is sent to the maker of the
-runtime (its telemetry asks DNS at every session unless it is switched off before the import).
+Invariant: the provider that was asked for runs the whole graph, or loading fails; nothing is sent to the maker of
+the runtime (its telemetry asks DNS at every session unless it is switched off before the import).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Session:
         Raises
         ------
         RuntimeFailure
-            If no approved backend is here, the graph cannot be loaded, or another provider took it over.
+            If no approved backend is here, the graph cannot be loaded, or another provider would run any of it.
         MemoryError
             If the memory that this process may use is too little for it.
         """
@@ -61,8 +61,12 @@ class Session:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        if wanted != _PROVIDERS["cpu"]:
+            # the runtime adds the processor to every list, for operators that the others cannot run
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
-            self._session = ort.InferenceSession(model, options, providers=[wanted])
+            # and a session that fails it would make anew on the processor, at load and at run
+            self._session = ort.InferenceSession(model, options, providers=[wanted], enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime raises a dozen private classes
             _check_memory(error)
             raise RuntimeFailure(
