@@ -100,6 +100,11 @@ class Machine:
         else:
             shutil.copy(source, target)
 
+    def write(self, inside: str, lines: list[str]) -> None:
+        """Write a file; from inside, so that /run is the one that its PID 1 sees."""
+        self.run("mkdir", "-p", inside.rpartition("/")[0])
+        self.run("sh", "-c", f"cat >{inside}", stdin=None, input="\n".join(lines) + "\n")
+
     def journal(self, unit: str, lines: int = 60) -> str:
         """The last lines that a unit logged."""
         return self.run("journalctl", "--no-pager", "-q", "-n", str(lines), "-u", unit, check=False)

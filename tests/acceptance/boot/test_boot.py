@@ -104,9 +104,8 @@ def test_kill_of_any_room_under_load_loses_nothing(installed: Installed, xrays: 
 
 def test_a_room_that_only_looks_alive_is_restarted(installed: Installed) -> None:
     machine = installed.machine
-    drop_in = machine.path("/run/systemd/system/edge-deliver.service.d/90-test.conf")
-    machine.run("mkdir", "-p", "/run/systemd/system/edge-deliver.service.d")
-    machine.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=4\\n' >/{drop_in.relative_to(machine.root)}")
+    drop_in = "/run/systemd/system/edge-deliver.service.d/90-test.conf"
+    machine.write(drop_in, ["[Service]", "WatchdogSec=4"])
     try:
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "restart", "edge-deliver.service")
@@ -115,7 +114,7 @@ def test_a_room_that_only_looks_alive_is_restarted(installed: Installed) -> None
         wait_until(lambda: machine.main_pid("deliver") not in (0, stopped), 30, "a new process")
         assert "Watchdog timeout" in machine.journal("edge-deliver.service")
     finally:
-        machine.run("rm", f"/{drop_in.relative_to(machine.root)}")
+        machine.run("rm", drop_in)
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "restart", "edge-deliver.service")
 

@@ -143,13 +143,12 @@ def ring_another_room() -> None:
 
 
 def _passed(kind: int) -> socket.socket:
-    """A copy of the socket that PID 1 passed, which belongs to the host's network."""
-    if os.environ.get("LISTEN_FDS") != "1":
-        raise OSError(errno.EBADF, "no socket was passed to this room")
-    ours = socket.socket(fileno=os.dup(3))
-    if ours.type != kind:
-        raise OSError(errno.EBADF, "no such socket was passed to this room")
-    return ours
+    """A copy of a socket that PID 1 passed, which belongs to the host's network."""
+    for descriptor in range(3, 3 + int(os.environ.get("LISTEN_FDS", "0"))):
+        ours = socket.socket(fileno=os.dup(descriptor))
+        if ours.type == kind:
+            return ours
+    raise OSError(errno.EBADF, "no such socket was passed to this room")
 
 
 def _disconnect(ours: socket.socket) -> None:
@@ -157,19 +156,8 @@ def _disconnect(ours: socket.socket) -> None:
 
 
 @group
-def connect_the_passed_socket() -> None:
-    in_child(lambda: _passed(socket.SOCK_STREAM).connect(address("OTHER")))
-
-
-@group
-def connect_the_passed_socket_after_disconnecting() -> None:
-    def act() -> None:
-        ours = _passed(socket.SOCK_STREAM)
-        _disconnect(ours)
-        ours.settimeout(_SECONDS)
-        ours.connect(address("OTHER"))
-
-    in_child(act)
+def listen_anew_on_the_passed_socket() -> None:
+    in_child(lambda: _passed(socket.SOCK_STREAM).listen(9))
 
 
 @group
@@ -191,8 +179,14 @@ def fast_open_from_the_passed_socket() -> None:
 
 
 @group
-def listen_anew_on_the_passed_socket() -> None:
-    in_child(lambda: _passed(socket.SOCK_STREAM).listen(9))
+def connect_the_passed_socket() -> None:
+    def act() -> None:
+        ours = _passed(socket.SOCK_STREAM)
+        _disconnect(ours)
+        ours.settimeout(_SECONDS)
+        ours.connect(address("OTHER"))
+
+    in_child(act)
 
 
 @group

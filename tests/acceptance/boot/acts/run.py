@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,10 +41,22 @@ def lock_in() -> None:
         raise SystemExit("the worker is not locked in")
 
 
+def behind_a_pipe() -> None:
+    """Go on in a child whose words this process passes on: a worker may write no file, not even its output."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with open(reader) as told:
+            shutil.copyfileobj(told, sys.stdout)
+        sys.exit()
+    os.dup2(writer, sys.stdout.fileno())
+
+
 def main() -> None:
     room = sys.argv[1]
     skipped = set(sys.argv[2:])
     if room == "worker":
+        behind_a_pipe()
         lock_in()
     for act in ACTS:
         if act.name not in skipped:
