@@ -32,6 +32,7 @@ from edge.journal import create as create_journal
 
 ROOMS = ("receive", "infer", "deliver")
 _RESTART_SECONDS = 1.0
+_START_SECONDS = 60.0
 _DRAIN_SECONDS = 30.0
 _LEASHED = "EDGE_LEASHED"
 """Set for the rooms of a household: their standard input ends when the household does."""
@@ -184,12 +185,12 @@ class Household:
             self._children[room] = self._spawn(room)
 
     def wait_ready(self, seconds: float) -> bool:
-        """Whether all rooms announced themselves within `seconds`."""
+        """Whether all rooms announced themselves within `seconds`; at once False when one has ended instead."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stopping.is_set():
             if all(announced(self._settings, room) for room in ROOMS):
                 return True
-            if self._stopping.wait(0.02):
+            if not all(self.alive(room) for room in ROOMS) or self._stopping.wait(0.02):
                 break
         return False
 
@@ -203,6 +204,11 @@ class Household:
     def leave(self, *_: object) -> None:
         """Make `watch` return (safe in a signal handler)."""
         self._stopping.set()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether `leave` was called."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Ask every room to drain and end; end those that do not in time."""
@@ -259,6 +265,11 @@ def serve(settings: Settings) -> int:
     signal.signal(signal.SIGINT, household.leave)
     household.start()
     try:
+        if not household.wait_ready(_START_SECONDS) and not household.leaving:
+            down = [room for room in ROOMS if not announced(settings, room)]
+            raise EnvironmentFailure(
+                "a room does not start", which=", ".join(down), hint="mend what it says above, or ask `edge doctor`"
+            )
         household.watch()
     finally:
         household.stop()

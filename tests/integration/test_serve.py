@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,14 @@ def _pids(settings: rooms.Settings) -> dict[str, int]:
     """The processes of the rooms, once all are there."""
     facts = {room: rooms.announced(settings, room) for room in rooms.ROOMS}
     return {room: int(fact["pid"]) for room, fact in facts.items() if fact} if all(facts.values()) else {}
+
+
+def test_a_room_that_cannot_start_ends_serve_with_the_reason(tmp_path: Path) -> None:
+    """Not a restart every second for ever: the port is somebody else's."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        file = tmp_path / "edge.toml"
+        file.write_text(support.EDGE_TOML.format(port=1).replace("port = 0", f"port = {other.getsockname()[1]}"))
+        ended = support.run_edge("serve", "--config", file)
+    assert ended.returncode == 1
+    assert "E-SYSTEM: a room does not start [receive]" in ended.stderr
+    assert "Traceback" not in ended.stderr
