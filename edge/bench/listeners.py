@@ -67,7 +67,7 @@ class Listener:
         return sum(_peak_kib(pid) for pid in _family(self.process.pid)) / 1024
 
     def clean(self) -> None:
-        """Remove the objects stored so far, so that the disk never fills and no run deletes for another."""
+        """Remove the objects stored so far, so that the disk never fills."""
         for path in self.stored.iterdir():
             if path.is_file() and path.name != "slots" and not path.name.startswith("index"):
                 path.unlink()

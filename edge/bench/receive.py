@@ -3,7 +3,8 @@
 Ours is measured as it ships (sealed, flushed, indexed before Success) and, to show what that costs, without flushes and
 sealing. storescp does neither, nor an index: it says Success when write(2) returned. Sender, listener and disk share
 this machine, so only ratios of one run mean anything, and one association is bounded by the flush latency that
-`flush_ms` states: C-STORE is synchronous, and each object waits for two flushes (its file, its name).
+`flush_ms` states: C-STORE is synchronous, and each object waits for two flushes (its file, its name). One row compares
+with the disk alone, which does nothing else.
 
 `ours` and `peer` are medians of MB/s over `n` rounds; `ratio` is the median of the paired ratios, `ratio_range` the
 least and the most of them. `more` holds, for both sides, objects/s, CPU seconds per GB, peak memory in MiB, and the
@@ -39,6 +40,9 @@ _IDLE_SECONDS = 3.0
 _ECHOES = 500
 _SETUPS = 100
 _FLUSHES_A_TURN = 8
+_DISK = "the disk alone: new file, fsync, fsync of the folder"
+_FLUSHED_BYTES = 512 << 10
+_SETTLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +125,27 @@ def _case(
     """The turns of every listener; every other round the order is reversed. What a flush costs is asked in each."""
     taking = [each for each in running if case.slow_peers or not _slow(each)]
     turns: dict[str, list[_Turn]] = {each.name: [] for each in taking}
+    turns[_DISK] = []
     for number in range(rounds):
-        flushes.take(_FLUSHES_A_TURN)
+        turns[_DISK].append(_disk_turn(flushes.take(_FLUSHES_A_TURN)))
         for each in taking if number % 2 == 0 else taking[::-1]:
             turns[each.name].append(_turn(case, each, next(series)))
+    _clean(taking)
     return turns
+
+
+def _disk_turn(waited: list[float]) -> _Turn:
+    """What one association could do at most if a listener cost nothing but its flushes."""
+    second = 1 / statistics.median(waited)
+    return _Turn(second * _FLUSHED_BYTES / 1e6, second, 0.0, 0.0, waited)
+
+
+def _clean(listening: Sequence[Listener]) -> None:
+    """Remove what a case stored, never between its turns: discarding it slows every flush for a while afterwards."""
+    for each in listening:
+        each.clean()
+    os.sync()
+    time.sleep(_SETTLE_SECONDS)
 
 
 def _slow(listener: Listener) -> bool:
@@ -135,7 +155,7 @@ def _slow(listener: Listener) -> bool:
 def _turn(case: Case, listener: Listener, series: int) -> _Turn:
     objects = max(case.associations, case.objects // _SLOW_SHARE) if _slow(listener) else case.objects
     plan = Plan(listener.port, CALLED, case.kind, objects, case.associations, series, CALLING)
-    os.sync()  # what the turn before left to write or to discard is not this one's
+    os.sync()  # what the turn before left to write is not this one's
     listener.forget_peak()
     before = listener.cpu_seconds()
     command = [sys.executable, "-m", "edge.bench.sender"]
@@ -144,7 +164,6 @@ def _turn(case: Case, listener: Listener, series: int) -> _Turn:
         raise EnvironmentFailure("objects were refused", which=listener.name, hint="free disk space; `edge doctor`")
     cpu = listener.cpu_seconds() - before
     peak = listener.peak_mib()
-    listener.clean()
     return _Turn(
         megabytes_per_second=facts["bytes"] / facts["seconds"] / 1e6,
         objects_per_second=facts["objects"] / facts["seconds"],
@@ -162,6 +181,8 @@ def _rows(case: Case, turns: dict[str, list[_Turn]], running: Sequence[Listener]
     for peer in peers[:2]:
         yield _row(case, "without flush and seal", turns[plain], peer, turns[peer])
     yield _row(case, "sealed, durable, indexed", turns[shipped], plain, turns[plain])
+    if (case.kind, case.associations) == ("ct", 1):
+        yield _row(case, "sealed, durable, indexed", turns[shipped], _DISK, turns[_DISK])
 
 
 def _row(case: Case, what: str, ours: list[_Turn], name: str, peer: list[_Turn]) -> dict[str, Any]:
@@ -229,12 +250,12 @@ class Flushes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._block = os.urandom(512 << 10)
+        self._block = os.urandom(_FLUSHED_BYTES)
         self._appended: list[float] = []
         self._created: list[float] = []
 
-    def take(self, count: int) -> None:
-        """Measure each `count` times more; nothing stays."""
+    def take(self, count: int) -> list[float]:
+        """Measure each `count` times more; nothing stays. The seconds of the new files."""
         path = self._folder / "flush"
         place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -253,6 +274,7 @@ class Flushes:
                 path.unlink()
         finally:
             os.close(place)
+        return self._created[-count:]
 
     def milliseconds(self) -> dict[str, float]:
         """Medians and 99th percentiles of all that were taken."""

@@ -21,7 +21,13 @@ pytestmark = pytest.mark.skipif(rig.dcmtk_storescp() is None, reason="dcmtk is n
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = (Case("ct", 6, 2, slow_peers=True), Case("compressed", 2, 1))
     monkeypatch.setattr(receive, "QUICK", cases)
-    for name, value in (("_IDLE_ASSOCIATIONS", 20), ("_IDLE_SECONDS", 0.2), ("_ECHOES", 20), ("_SETUPS", 5)):
+    for name, value in (
+        ("_IDLE_ASSOCIATIONS", 20),
+        ("_IDLE_SECONDS", 0.2),
+        ("_ECHOES", 20),
+        ("_SETUPS", 5),
+        ("_SETTLE_SECONDS", 0.0),
+    ):
         monkeypatch.setattr(receive, name, value)
 
 
