@@ -266,7 +266,7 @@ def serve(settings: Settings) -> int:
     household.start()
     try:
         if not household.wait_ready(_START_SECONDS) and not household.leaving:
-            down = [room for room in ROOMS if not announced(settings, room)]
+            down = [room for room in ROOMS if not household.alive(room)] or list(ROOMS)
             raise EnvironmentFailure(
                 "a room does not start", which=", ".join(down), hint="mend what it says above, or ask `edge doctor`"
             )
