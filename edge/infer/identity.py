@@ -30,14 +30,16 @@ _DELIMITERS = frozenset(b"\\^=")
 _WORD = re.compile(r"\w+")
 _GROUP = re.compile(r"[\\=]+")
 _PART = re.compile(r"[\\^=\r\n\0]+")
+_DIGITS = re.compile(r"[0-9]+")
+_SEPARATORS = re.compile(r"[\s\-/._\0]")
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{4,}")
 
 
 def identity_tokens(dataset: Dataset) -> frozenset[str]:
     """The identifying words of `dataset`, of its private and nested elements too.
 
-    Tokens are whole values, name components and words of at least 4 bytes (UTF-8), in upper case; a PatientID,
-    accession number or birth date of at least 5 digits comes a second time behind `UID_MARK`.
+    Tokens are whole values, name components and words of at least 4 bytes (UTF-8), in upper case; every run of at
+    least 5 digits of a PatientID, accession number or birth date comes a second time behind `UID_MARK`.
     """
     tokens: set[str] = set()
     _collect(dataset, ["iso8859"], tokens)
@@ -114,13 +116,13 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _uid_tokens(text: str) -> Iterator[str]:
-    """The forms in which a UID could carry the value: its digits, also without leading zeros."""
+    """The forms in which a UID could carry the value: its digits, whole or in runs, also without leading zeros."""
     for part in text.split("\\"):
-        bare = re.sub(r"[\s\-/._\0]", "", part)
-        if bare.isascii() and bare.isdigit():
-            for form in {part.strip(" \0"), bare, bare.lstrip("0")}:
-                if len(form) >= _SHORTEST_IN_UID and form.strip("."):
-                    yield f"{UID_MARK}{form}"
+        bare = _SEPARATORS.sub("", part)
+        forms = {part.strip(" \0")} if bare.isascii() and bare.isdigit() else set()
+        for run in (*_DIGITS.findall(part), *_DIGITS.findall(bare)):
+            forms |= {run, run.lstrip("0")}
+        yield from (f"{UID_MARK}{form}" for form in forms if len(form) >= _SHORTEST_IN_UID and form.strip("."))
 
 
 def _collect_raw(dataset: Dataset, tag: BaseTag, tokens: set[str]) -> None:

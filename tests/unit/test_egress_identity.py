@@ -82,7 +82,7 @@ def test_decoded_elements_give_the_same_tokens_as_raw_ones():
 def test_only_identifier_accession_and_birth_date_are_watched_in_uids():
     marked = {token.removeprefix(UID_MARK) for token in identity_tokens(patient()) if token.startswith(UID_MARK)}
 
-    assert marked == {"19700102", "0081547", "81547"}
+    assert marked == {"19700102", "0081547", "81547", "00471", "004711815", "4711815"}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,12 @@ def test_only_identifier_accession_and_birth_date_are_watched_in_uids():
         ("47118", {"47118"}),
         ("123-45-6789", {"123-45-6789", "123456789"}),
         ("00012345", {"00012345", "12345"}),
-        ("ABC12345", set()),
+        ("ABC12345", {"12345"}),
+        ("MRN123456", {"123456"}),
+        ("MRN 0012-3456/B", {"00123456", "123456"}),
+        ("A1234B5678", set()),
+        ("12345X67890", {"12345", "67890"}),
+        ("MRN١٢٣٤٥٦", set()),
         ("", set()),
     ],
 )
