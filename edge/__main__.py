@@ -2,6 +2,10 @@
 
 import sys
 
-from edge.cli import main
+try:
+    from edge.cli import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # while the command was still being imported
+    code = 130
+sys.exit(code)
