@@ -8,10 +8,29 @@ The order is fixed: grayscale transform, then resize, then normalise. Resizing f
 by up to 0.2 of the normalised range at edges. `kernels.reference` is the float64 oracle of everything here.
 """
 
+from kernels.components import (
+    COMPONENT_2D,
+    COMPONENT_3D,
+    component_contours,
+    heatmap_components,
+    mask_components,
+)
 from kernels.dispatch import build
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
 from kernels.resample import ResamplePlan
 from kernels.volume import VolumeGrid, volume_resample
 
-__all__ = ["GrayscaleTransform", "ResamplePlan", "VolumeGrid", "build", "frame_to_tensor", "volume_resample"]
+__all__ = [
+    "COMPONENT_2D",
+    "COMPONENT_3D",
+    "GrayscaleTransform",
+    "ResamplePlan",
+    "VolumeGrid",
+    "build",
+    "component_contours",
+    "frame_to_tensor",
+    "heatmap_components",
+    "mask_components",
+    "volume_resample",
+]

@@ -19,6 +19,7 @@ typedef __m512i ints;
 #define STORE _mm512_storeu_ps
 #define MIN _mm512_min_ps
 #define MAX _mm512_max_ps
+#define ADD _mm512_add_ps
 #define SUB _mm512_sub_ps
 #define STREAM _mm512_stream_ps
 #define FMA _mm512_fmadd_ps
@@ -38,6 +39,7 @@ typedef __m256i ints;
 #define STORE _mm256_storeu_ps
 #define MIN _mm256_min_ps
 #define MAX _mm256_max_ps
+#define ADD _mm256_add_ps
 #define SUB _mm256_sub_ps
 #define STREAM _mm256_stream_ps
 #define FMA _mm256_fmadd_ps
@@ -57,6 +59,7 @@ typedef __m128i ints;
 #define STORE _mm_storeu_ps
 #define MIN _mm_min_ps
 #define MAX _mm_max_ps
+#define ADD _mm_add_ps
 #define SUB _mm_sub_ps
 #define STREAM _mm_stream_ps
 #define FMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Triple = tuple[float, float, float]
 
 _NATIVE = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int16), np.dtype(np.float32))
+_COMPILED = compiled("_volume")
 _VOXELS_PER_THREAD = 1 << 20
 _STREAMED_BYTES = 1 << 24
 _TOLERANCE = 0.01
@@ -197,7 +198,6 @@ def _compute(
 @lru_cache(maxsize=16)
 def interpolator(grid: VolumeGrid, mirrored: bool) -> Interpolator:
     """The compiled loop of a grid with its taps; `mirrored`: the columns are read backwards."""
-    module = compiled("_volume")
     flips = list(grid.flipped)
     flips[2] ^= mirrored
     z, y, x = (
@@ -206,9 +206,9 @@ def interpolator(grid: VolumeGrid, mirrored: bool) -> Interpolator:
     )
     used = np.unique(np.concatenate([y[0], np.minimum(y[0] + 1, grid.shape[grid.axes[1]] - 1)])).astype(np.int32)
     among_used = np.searchsorted(used, y[0]).astype(np.int32)
-    at = _blocks(len(x[0]), module.lanes)
-    base, control, fits = _windows(x[0], at, grid.shape[grid.axes[2]], module)
-    loop: Interpolator = module.Interpolator(z, (among_used, y[1]), x, used, at, base, control, fits)
+    at = _blocks(len(x[0]), _COMPILED.lanes)
+    base, control, fits = _windows(x[0], at, grid.shape[grid.axes[2]])
+    loop: Interpolator = _COMPILED.Interpolator(z, (among_used, y[1]), x, used, at, base, control, fits)
     return loop
 
 
@@ -228,18 +228,18 @@ def _blocks(outputs: int, lanes: int) -> NDArray[np.int32]:
 
 
 def _windows(
-    start: NDArray[np.int32], at: NDArray[np.int32], width: int, module: Any
+    start: NDArray[np.int32], at: NDArray[np.int32], width: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], bool]:
     """Where the windows of each block begin, the bytes that pair up its samples, and whether windows reach at all."""
-    if len(at) == 0 or width < module.window:
+    if len(at) == 0 or width < _COMPILED.window:
         return np.empty(0, np.int32), np.empty(0, np.uint8), False
-    first = start[at[:, None] + np.arange(module.lanes)].reshape(len(at) * module.groups, -1)
-    base = np.minimum(first.min(axis=1), width - module.window)
+    first = start[at[:, None] + np.arange(_COMPILED.lanes)].reshape(len(at) * _COMPILED.groups, -1)
+    base = np.minimum(first.min(axis=1), width - _COMPILED.window)
     index = first - base[:, None]
-    if index.max() > module.window - 2:
+    if index.max() > _COMPILED.window - 2:
         return np.empty(0, np.int32), np.empty(0, np.uint8), False
     pair = index[:, :, None] + [0, 1]
-    if module.words:
+    if _COMPILED.words:
         control = pair.astype(np.uint16).view(np.uint8)
     else:
         control = (2 * pair[..., None] + [0, 1]).astype(np.uint8)

@@ -1,0 +1,24 @@
+"""Shape of the compiled modules `kernels._components_<level>`; there is no module of this very name at run time."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Components:
+    """All components of one volume."""
+
+    count: int
+    def __init__(
+        self,
+        samples: NDArray[Any],
+        threshold: float,
+        values: NDArray[np.float32] | None,
+        labels: NDArray[np.int32] | None,
+        diagonals: bool,
+    ) -> None: ...
+    def write(self, out: Any, flat: bool) -> None: ...
+
+def trace(
+    samples: NDArray[Any], threshold: float, x: int, y: int, diagonals: bool, points: NDArray[np.int32]
+) -> int: ...
