@@ -3,7 +3,8 @@
 Ours is measured as it ships (sealed, flushed, indexed before Success) and, to show what that costs, without flushes and
 sealing. storescp does neither, nor an index: it says Success when write(2) returned. Sender, listener and disk share
 this machine, so only ratios of one run mean anything, and one association is bounded by the flush latency that
-`flush_ms` states: C-STORE is synchronous, and each object waits for two flushes (its file, its name). One row compares
+`flush_ms` states (and by `load_before`: on a busy machine whoever needs more CPU time waits for whole time slices):
+C-STORE is synchronous, and each object waits for two flushes (its file, its name). One row compares
 with the disk alone, which does nothing else.
 
 `ours` and `peer` are medians of MB/s over `n` rounds; `ratio` is the median of the paired ratios, `ratio_range` the
@@ -83,6 +84,7 @@ class _Turn:
 def run(rounds: int = ROUNDS, *, full: bool = False) -> dict[str, Any]:
     """Measure. Raises EnvironmentFailure when storescp is not installed or a listener refuses an object."""
     cases = FULL if full else QUICK
+    load = os.getloadavg()[0]
     series = itertools.count(int(time.time()) % 1_000_000 * 1000)
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as name, _listeners(Path(name)) as running:
         flushes = Flushes(Path(name))
@@ -94,6 +96,7 @@ def run(rounds: int = ROUNDS, *, full: bool = False) -> dict[str, Any]:
             "flush_ms": flushes.milliseconds(),
             "sender": "Python, one process per association, everything preloaded, sendmsg of slices; same machine",
             "cores": os.cpu_count(),
+            "load_before": round(load, 1),
             "peers": [each.name for each in running if not each.name.startswith("edge")],
         }
 
