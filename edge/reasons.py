@@ -8,6 +8,7 @@ for real quality failures (DESIGN 6); coded values are those of PS3.16 CID 9302 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from edge.records import Code, Outcome
 
@@ -70,7 +71,7 @@ _ALL = (
     Reason("internal", Outcome.FAILED, _EQUIPMENT_FAILURE, "The box failed for a reason of its own", True),
 )
 
-CATALOGUE = {reason.name: reason for reason in _ALL}
+CATALOGUE = MappingProxyType({reason.name: reason for reason in _ALL})
 
 
 def look_up(reason: str) -> Reason:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from edge.errors import JournalError
 from edge.journal.database import Database, DatabaseError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-TRANSITIONS = {
+TRANSITIONS = MappingProxyType({
     "instance": {
         ("STORED", "ROUTED"), ("STORED", "UNROUTED"), ("STORED", "QUARANTINED"),
         ("STORED", "ERASED"), ("ROUTED", "ERASED"), ("UNROUTED", "ERASED"), ("QUARANTINED", "ERASED"),
@@ -30,7 +31,7 @@ TRANSITIONS = {
         ("HELD", "SUPERSEDED"), ("FAILED", "SUPERSEDED"),
         ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
     },
-}  # fmt: skip
+})  # fmt: skip
 """Every move that exists (DESIGN 6)."""
 
 EMPTY = "0" * 64
