@@ -42,8 +42,6 @@ class Eraser:
         objects = erasure.stored(self._journal, study)
         if not objects:
             raise JournalError("nothing of this study is stored", which=study, hint="`edge find` by accession")
-        if erasure.arriving(self._journal, study):
-            raise JournalError("the study is being received", which=study, hint="again when the sender has released")
         stopped = erasure.begin(self._journal, study, reason)
         count, milliseconds = self._forget_keys(study)
         for done in self._remove(study, reason, stopped.reports):
@@ -56,9 +54,8 @@ class Eraser:
     def resume(self) -> None:
         """Bring to an end what an earlier process began."""
         for study, reason in erasure.unfinished(self._journal):
-            reports = erasure.begin(self._journal, study, reason).reports
             self._forget_keys(study)
-            for _ in self._remove(study, reason, reports):
+            for _ in self._remove(study, reason, ()):  # retention takes the reports that are left
                 pass
 
     def _forget_keys(self, study: str) -> tuple[int, float]:
@@ -73,8 +70,8 @@ class Eraser:
         for report in reports:
             (self._outbox / f"{report}.dcm").unlink(missing_ok=True)
         done = 0
-        while objects := erasure.some(self._journal, study):
-            for object_id, _ in objects:
+        for objects in erasure.batches(self._journal, study):
+            for object_id in objects:
                 (self._spool / object_id).unlink(missing_ok=True)
                 self._headers.forget(object_id)
             erasure.gone(self._journal, objects, reason)

@@ -5,9 +5,14 @@ Between the first step and the last the study stands in the table `erasure`, so 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge.errors import JournalError
 from edge.journal.journal import Journal
+
+_STEPS = 1000
+"""Beyond so many slots, reading the whole index is faster than stepping through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,20 @@ def arriving(journal: Journal, study: str) -> bool:
 
 
 def begin(journal: Journal, study: str, reason: str) -> Stopped:
-    """Stop the study's jobs and deliveries and remember that it must go. One transaction."""
+    """Stop the study's jobs and deliveries and remember that it must go. One transaction.
+
+    Raises
+    ------
+    JournalError
+        If it is still being received: what comes later under the same key would be acknowledged and lost.
+    """
     with journal.transaction():
+        if arriving(journal, study):
+            raise JournalError("the study is being received", which=study, hint="again when the sender has released")
         journal.database.execute(
-            "INSERT OR IGNORE INTO erasure (study_instance_uid, reason) VALUES (?, ?)", (study, reason)
+            "INSERT OR REPLACE INTO erasure (study_instance_uid, last_slot, reason) "
+            "SELECT ?, max(slot), ? FROM instance WHERE study_instance_uid = ?",
+            (study, reason, study),
         )
         journal.note("study", study, "", "ERASING", reason)
         for row in _of(journal, "SELECT id FROM unit WHERE state = 'OPEN' AND study_instance_uid = ?", study):
@@ -57,27 +72,43 @@ def begin(journal: Journal, study: str, reason: str) -> Stopped:
 
 
 def slots(journal: Journal, study: str) -> list[int]:
-    """The key slots of everything that was ever stored of `study`, in order."""
+    """The key slots of what was stored of `study` when its erasure began, in order."""
+    last = _last_slot(journal, study)
+    # from slot to slot in the index: a hundred thousand objects of one association are one step
     rows = journal.database.rows(
-        "SELECT DISTINCT slot FROM instance WHERE study_instance_uid = ? ORDER BY slot", (study,)
+        "WITH RECURSIVE each(slot) AS (SELECT min(slot) FROM instance WHERE study_instance_uid = :study UNION ALL "
+        "SELECT (SELECT min(slot) FROM instance WHERE study_instance_uid = :study AND slot > each.slot) FROM each "
+        "WHERE each.slot IS NOT NULL LIMIT :steps) SELECT slot FROM each WHERE slot <= :last",
+        {"study": study, "last": last, "steps": _STEPS},
     )
+    if len(rows) == _STEPS:
+        rows = journal.database.rows(
+            "SELECT DISTINCT slot FROM instance WHERE study_instance_uid = ? AND slot <= ?", (study, last)
+        )
     return [row["slot"] for row in rows]
 
 
-def some(journal: Journal, study: str, limit: int = 500) -> list[tuple[str, str]]:
-    """Some objects of `study` that are not ERASED yet, as (object id, state)."""
-    rows = journal.database.rows(
-        "SELECT object_id, state FROM instance WHERE study_instance_uid = ? AND state <> 'ERASED' LIMIT ?",
-        (study, limit),
-    )
-    return [(row["object_id"], row["state"]) for row in rows]
+def batches(journal: Journal, study: str, limit: int = 500) -> Iterator[tuple[str, ...]]:
+    """The ids of those objects that are not ERASED yet; what came after the erasure began is not among them."""
+    last = _last_slot(journal, study)
+    place = (-1, -1)
+    while rows := journal.database.rows(
+        "SELECT object_id, slot, rowid FROM instance WHERE study_instance_uid = ? AND (slot, rowid) > (?, ?) "
+        "AND slot <= ? AND state <> 'ERASED' ORDER BY slot, rowid LIMIT ?",
+        (study, *place, last, limit),
+    ):
+        place = (rows[-1]["slot"], rows[-1]["rowid"])
+        yield tuple(row["object_id"] for row in rows)
 
 
-def gone(journal: Journal, objects: list[tuple[str, str]], reason: str) -> None:
+def gone(journal: Journal, objects: tuple[str, ...], reason: str) -> None:
     """Nothing can open these objects any more, and their files are removed. One transaction."""
     with journal.transaction(flush=False):
-        for object_id, state in objects:
-            journal.move("instance", object_id, state, "ERASED", reason)
+        for object_id in objects:
+            # routing may have moved it since it was listed
+            row = journal.database.row("SELECT state FROM instance WHERE object_id = ?", (object_id,))
+            if row is not None and row["state"] != "ERASED":
+                journal.move("instance", object_id, row["state"], "ERASED", reason)
 
 
 def end(journal: Journal, study: str, reason: str) -> None:
@@ -90,6 +121,11 @@ def end(journal: Journal, study: str, reason: str) -> None:
 def unfinished(journal: Journal) -> list[tuple[str, str]]:
     """Erasures that were begun and not ended, as (Study Instance UID, reason)."""
     return [tuple(row) for row in journal.database.rows("SELECT study_instance_uid, reason FROM erasure")]
+
+
+def _last_slot(journal: Journal, study: str) -> int:
+    row = journal.database.row("SELECT last_slot FROM erasure WHERE study_instance_uid = ?", (study,))
+    return int(row["last_slot"]) if row else -1
 
 
 def _stop_jobs(journal: Journal, study: str) -> int:

@@ -131,6 +131,17 @@ def test_a_running_job_of_an_erased_study_delivers_nothing(make_box: Make) -> No
     assert views.deliveries(box.journal) == []
 
 
+def test_what_came_after_the_erasure_began_is_left_alone(make_box: Make) -> None:
+    box = make_box(start=False)
+    gone = push(box, STUDY)
+    erasure.begin(box.journal, STUDY, "person")
+    later = push(box, STUDY, 1)
+    box.start()
+    assert box.instance_state(gone) == "ERASED person"
+    assert box.job(later).outcome == "succeeded"
+    assert erasure.slots(box.journal, STUDY) == []
+
+
 def test_what_is_still_coming_in_or_never_came_is_refused(make_box: Make) -> None:
     box = make_box()
     box.store(chest_dx(np.zeros((32, 32), np.uint8), StudyInstanceUID=STUDY))
@@ -168,6 +179,7 @@ def test_a_large_study_is_unreadable_in_milliseconds(make_box: Make) -> None:
             "printf('%064x', i), 1, i % 100, 0.0, 1, 'ROUTED', '' FROM n",
             (STUDY,),
         )
+    erasure.begin(box.journal, STUDY, "person")
     private = keys.load(box.settings.keys, "open.key")
     opener = Opener(box.settings.spool, private)
     eraser = Eraser(box.settings.spool, box.settings.outbox, box.journal, opener, Headers(opener))

@@ -111,6 +111,7 @@ CREATE TABLE checkpoint (
 -- Studies that somebody asked to erase, until nothing of them is left: a crash on the way is made good.
 CREATE TABLE erasure (
     study_instance_uid TEXT PRIMARY KEY CHECK (length(study_instance_uid) BETWEEN 1 AND 64 AND study_instance_uid NOT GLOB '*[^0-9.]*'),
+    last_slot          INTEGER NOT NULL CHECK (last_slot >= 0),
     reason             TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
 ) STRICT;
 
