@@ -13,6 +13,7 @@ Its key comes from a slot (edge/slots.py). Every object uses HMAC(data key, obje
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import struct
@@ -38,6 +39,8 @@ _END = b"EDGEEND1"
 _RECORD_NONCE = b"\xff" * 12
 _TAG_NONCE = bytes(12)
 _MAX_RECORD = 4096
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""Any other reason may pass: too many open files, a disk that recovers."""
 
 
 class Buffers:
@@ -212,6 +215,8 @@ class Opener:
         ------
         SealError
             If the object is missing, erased, truncated or changed. Then `target` holds nothing to be used.
+        OSError
+            If it cannot be read now. Another time it may be.
         """
         with self._file(object_id) as file:
             size, record = _footer(file, object_id)
@@ -276,7 +281,8 @@ class Opener:
 def scan(spool: Path, known: Container[str] = ()) -> Iterator[Instance]:
     """The records of all whole sealed objects not in `known`, without opening any: how a lost journal is rebuilt.
 
-    An object whose key slot is erased, or was lost with the power, is passed over: nothing could open it.
+    An object whose key slot is erased, or was lost with the power, is passed over: nothing could open it; so is one
+    that cannot be read now, until the next scan.
     """
     slots = os.open(spool / "slots", os.O_RDONLY | os.O_CREAT, 0o660)
     try:
@@ -284,7 +290,7 @@ def scan(spool: Path, known: Container[str] = ()) -> Iterator[Instance]:
             if len(entry.name) == 32 and entry.name not in known and entry.is_file(follow_symlinks=False):
                 try:
                     yield _record_of(Path(entry.path), slots)
-                except (SealError, msgspec.MsgspecError):
+                except (SealError, msgspec.MsgspecError, OSError):
                     continue
     finally:
         os.close(slots)
@@ -299,12 +305,14 @@ def sweep(spool: Path) -> int:
 
 
 class _File:
-    """A sealed file opened for reading."""
+    """A sealed file opened for reading. Raises SealError when it is not there, OSError when it cannot be read now."""
 
     def __init__(self, path: Path, object_id: str) -> None:
         try:
             self.descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError as error:
+            if error.errno not in _GONE:
+                raise
             raise SealError(
                 f"the sealed object cannot be read ({error.strerror})",
                 which=object_id,

@@ -7,8 +7,10 @@ object, which is durable. So an image costs two flushed commits in its life, its
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
 import threading
+import time
 from dataclasses import dataclass
 
 from edge.errors import SealError
@@ -18,9 +20,13 @@ from edge.infer.refusal import Refusal
 from edge.infer.roster import Line
 from edge.infer.routing import Decision, decide
 from edge.journal import Journal, work
+from edge.operate.logs import frames
 from edge.records import Instance, Job
 
 _BATCH = 16
+_AGAIN_SECONDS = 10.0
+_MOST_WAITING = 1024
+"""Instances that cannot be read now: so many are passed over, so that younger ones do not wait behind them."""
 
 log = logging.getLogger("edge.infer")
 
@@ -46,12 +52,13 @@ class Desk:
         self._completion = completion
         self._lease_seconds = lease_seconds
         self._lock = threading.Lock()
+        self._again: dict[str, float] = {}
 
     def take(self) -> Job | None:
         """The next job, or None when there is nothing to do now."""
         with self._lock:
             # headers are parsed before the transaction: the receive room waits for it
-            routed = [self._look(instance) for instance in work.new_instances(self._journal, _BATCH)]
+            routed = [each for instance in self._new() if (each := self._look(instance)) is not None]
             with self._journal.transaction(flush=False):
                 for each in routed:
                     self._record(each)
@@ -59,15 +66,34 @@ class Desk:
                     work.ready(self._journal, unit.unit, unit.reason, unit.priority)
                 return work.lease(self._journal, self._lease_seconds)
 
-    def _look(self, instance: Instance) -> _Routed:
-        today = datetime.datetime.fromtimestamp(self._journal.clock(), datetime.UTC).date()
+    def _new(self) -> list[Instance]:
+        """The oldest instances to be looked at, without those whose next time has not come."""
+        now = time.monotonic()
+        self._again = {object_id: due for object_id, due in self._again.items() if due > now}
+        found = work.new_instances(self._journal, min(_BATCH + len(self._again), _MOST_WAITING))
+        return [instance for instance in found if instance.object_id not in self._again][:_BATCH]
+
+    def _look(self, instance: Instance) -> _Routed | None:
+        """None when the instance cannot be read now: it stays STORED and its time comes again."""
         try:
-            dataset = self._headers.read(instance)
-            decision = decide(instance, dataset, self._lines, today)
+            return self._decided(instance)
         except Refusal as refusal:
             return _Routed(instance, None, refusal.reason)
         except SealError:
             return _Routed(instance, None, "sealed-object-damaged")
+        except (OSError, MemoryError) as error:
+            self._again[instance.object_id] = time.monotonic() + _AGAIN_SECONDS
+            name = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+            log.warning("instance %s cannot be read now: %s", instance.sop_instance_uid, name)
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever one object does, the others must not wait behind it
+            log.error("instance %s: %s\n%s", instance.sop_instance_uid, type(error).__name__, frames(error))
+            return _Routed(instance, None, "internal")
+
+    def _decided(self, instance: Instance) -> _Routed:
+        today = datetime.datetime.fromtimestamp(self._journal.clock(), datetime.UTC).date()
+        dataset = self._headers.read(instance)
+        decision = decide(instance, dataset, self._lines, today)
         if decision.targets:
             self._headers.keep(instance, dataset)
         return _Routed(instance, decision, decision.reason)

@@ -53,5 +53,5 @@ class Finder:
         try:
             # a value that cannot be decoded is not the one that was asked for
             return str(self._headers.read(instance).get(keyword, "")).strip() == value
-        except (Refusal, SealError, ValueError, LookupError):
+        except (Refusal, SealError, OSError, ValueError, LookupError):
             return False

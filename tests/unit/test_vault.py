@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,31 @@ def test_sweep_takes_only_parts(spool: Spool) -> None:
     (spool.folder / ("e" * 32 + ".part")).write_bytes(b"half")
     assert sweep(spool.folder) == 1
     assert bytes(spool.opener.read(instance.object_id)) == b"x"
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_what_cannot_be_read_now_is_not_called_damaged(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    instance = spool.seal(SECRET)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(error)):
+        patched.setattr(os, "open", _raiser(OSError(error, os.strerror(error))))
+        spool.opener.read(instance.object_id)
+    assert bytes(spool.opener.read(instance.object_id)) == SECRET
+
+
+@pytest.mark.parametrize("put", ["nothing", "link"])
+def test_a_missing_object_or_a_link_in_its_place_is_damage(spool: Spool, put: str) -> None:
+    path = spool.folder / spool.seal(SECRET).object_id
+    path.rename(path.with_suffix(".moved"))
+    if put == "link":
+        path.symlink_to(path.with_suffix(".moved"))
+    with pytest.raises(SealError, match="cannot be read"):
+        spool.opener.read(path.name)
+
+
+def _raiser(error: OSError) -> Callable[..., int]:
+    def raising(*_: object) -> int:
+        raise error
+
+    return raising

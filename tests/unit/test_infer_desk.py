@@ -1,0 +1,130 @@
+"""What the desk does with a new instance that cannot be looked at: nothing is lost, and nothing waits behind it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infer_box import InferBox, made_package
+from pydicom.dataset import Dataset
+
+from edge import keys
+from edge.infer import desk as desk_module
+from edge.infer.completion import Completion
+from edge.infer.desk import Desk
+from edge.infer.headers import Headers
+from edge.infer.roster import line_up
+from edge.packages.registry import Registry
+from edge.records import Instance, Job
+from edge.vault import Opener
+
+
+class Counter:
+    """A desk over a real spool and journal, without room and workers."""
+
+    def __init__(self, folder: Path) -> None:
+        package = made_package(folder / "package")
+        self.box = InferBox(folder / "box", {"brightness": package})
+        settings = self.box.settings
+        lines = line_up(settings, Registry({"brightness": package}))
+        self.opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
+        routes = {line.route.name: line.route for line in lines}
+        self.desk = Desk(self.box.journal, Headers(self.opener), lines, Completion(routes), 60.0)
+
+    def store(self) -> Instance:
+        made = Dataset()
+        made.Modality = "DX"
+        return self.box.store(made)
+
+    def stored(self, count: int) -> list[Instance]:
+        return [self.store() for _ in range(count)]
+
+    def state(self, instance: Instance) -> str:
+        return self.box.instance_state(instance)
+
+    def take(self) -> Job | None:
+        return self.desk.take()
+
+    def close(self) -> None:
+        self.opener.slots.close()
+        self.box.stop()
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> Iterator[Counter]:
+    made = Counter(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`fail(error, *instances)`: opening their files fails so, until the next call."""
+    real = os.open
+
+    def failing(error: int, *instances: Instance) -> None:
+        names = {instance.object_id for instance in instances}
+
+        def opened(path: Any, *others: Any, **more: Any) -> int:
+            if os.path.basename(path) in names:
+                raise OSError(error, os.strerror(error))
+            return real(path, *others, **more)
+
+        monkeypatch.setattr(os, "open", opened)
+
+    return failing
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ENOMEM])
+def test_what_cannot_be_read_now_stays_stored_and_is_routed_later(
+    counter: Counter, fail: Any, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    monkeypatch.setattr(desk_module, "_AGAIN_SECONDS", 0.0)
+    instance = counter.store()
+    fail(error, instance)
+    assert counter.take() is None
+    assert counter.state(instance) == "STORED"
+
+    fail(error)
+    assert counter.take() is not None
+    assert counter.state(instance) == "ROUTED"
+
+
+def test_a_missing_object_is_quarantined(counter: Counter) -> None:
+    instance = counter.store()
+    (counter.box.settings.spool / instance.object_id).unlink()
+    assert counter.take() is None
+    assert counter.state(instance) == "QUARANTINED sealed-object-damaged"
+
+
+def test_nothing_waits_behind_what_cannot_be_read(counter: Counter, fail: Any) -> None:
+    oldest = counter.stored(desk_module._BATCH + 4)
+    younger = counter.store()
+    fail(errno.EIO, *oldest)
+    jobs = [counter.take() for _ in range(3)]
+    assert [job is not None for job in jobs].count(True) == 1
+    assert counter.state(younger) == "ROUTED"
+    assert {counter.state(instance) for instance in oldest} == {"STORED"}
+
+
+def test_a_surprise_quarantines_its_instance_and_the_others_go_on(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange, plain = counter.stored(2)
+    real = desk_module.decide
+
+    def decide(instance: Instance, *others: Any) -> Any:
+        if instance.object_id == strange.object_id:
+            raise ZeroDivisionError("INVENTED^NAME")
+        return real(instance, *others)
+
+    monkeypatch.setattr(desk_module, "decide", decide)
+    assert counter.take() is not None
+    assert counter.state(strange) == "QUARANTINED internal"
+    assert counter.state(plain) == "ROUTED"
+    assert "ZeroDivisionError" in caplog.text
+    assert "INVENTED" not in caplog.text
