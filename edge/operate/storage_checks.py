@@ -11,7 +11,8 @@ from pathlib import Path
 from edge import crypto, keys
 from edge.config import Settings
 from edge.errors import EdgeError, KeyFileError
-from edge.journal import Journal, pausing, views
+from edge.journal import Journal, pausing, tally, views
+from edge.operate import audit
 from edge.operate.check import Check, failed, passed, warned
 from edge.operate.screen import span
 from edge.receive.reserve import Reserve
@@ -19,6 +20,7 @@ from edge.receive.reserve import Reserve
 _PRIVATE = ("open.key", "sign.key", "tag.key")
 _SIZE = 32
 _PROBES = 5
+_MOST_EVENTS = 100_000
 _SLOW_FLUSH_MS = 50.0
 _CLOCK_FLOOR = 1735689600.0  # 2025-01-01: before this software existed
 
@@ -31,6 +33,7 @@ def check_storage(settings: Settings) -> Iterator[Check]:
     yield _folders(settings)
     yield _keys(settings)
     yield from _journal(settings)
+    yield from _audit(settings)
     yield _space(settings)
     yield _flush(settings.root)
 
@@ -91,6 +94,25 @@ def _journal(settings: Settings) -> Iterator[Check]:
     if paused:
         yield warned("pause", f"{span(time.time() - paused.since)} long: nothing is analysed or sent", "edge resume")
     yield _clock(newest[0].at if newest else 0.0)
+
+
+def _audit(settings: Settings) -> Iterator[Check]:
+    if not (settings.journal.exists() and (settings.keys / "verify.pub").exists()):
+        return  # said already
+    journal = Journal(settings.journal)
+    try:
+        events, _ = tally.audited(journal)
+    finally:
+        journal.close()
+    if events > _MOST_EVENTS:
+        yield passed("audit trail", f"{events} events, too many to walk here: edge audit verify")
+        return
+    verdict = audit.verify(settings).verdict
+    if verdict.problems:
+        hint = "edge audit verify; keep a copy of journal.db and of infer's log"
+        yield failed("audit trail", verdict.problems[0], hint)
+    else:
+        yield passed("audit trail", f"{verdict.events} events, whole; signed up to event {verdict.signed}")
 
 
 def _held(counted: dict[str, dict[str, int]]) -> Check:

@@ -21,6 +21,7 @@ from edge.journal import Journal, audit
 from edge.journal.audit import Verdict
 from edge.journal.journal import EMPTY, create, link
 from edge.operate.audit import noted
+from edge.operate.storage_checks import check_storage
 
 EVENTS = 300
 FIELDS = ("at", "thing", "name", "old", "new", "reason", "chain")
@@ -246,8 +247,11 @@ def test_the_command_says_what_is_wrong(box: Callable[..., support.Box], run_edg
     Witness(journal, keys.load(made.settings.keys, "sign.key"), made.settings.run).look(now=True)
     assert made.json("audit", "verify")["signed"] == 2
     assert [each["new"] for each in made.json("audit", "show", "--limit", "1")] == ["STOPPED"]
+    look = lambda: next(check for check in check_storage(made.settings) if check.name == "audit trail")  # noqa: E731
+    assert look().detail == "2 events, whole; signed up to event 2"
     journal.database.execute("UPDATE event SET reason = 'nothing' WHERE id = 1")
     journal.close()
+    assert (look().word, look().detail) == ("FAIL", "event 1 was changed, or one before it")
     ended = support.run_edge("audit", "verify", "--config", made.file)
     assert ended.returncode == 1
     assert ended.stdout.startswith("FAIL  event 1 was changed")
