@@ -1,17 +1,24 @@
 #!/bin/sh
-# ./firmware_scripts/test.sh [--keras] [PYTEST ARGUMENTS...]: everything that the tests need, then all checks.
+# ./firmware_scripts/test.sh [--keras] [--boot] [PYTEST ARGUMENTS...]: everything that the tests need, then all checks.
 # --keras (or CI=true) also runs the tests that need TensorFlow, in a virtual environment of their own (2.5 GB).
+# --boot (or CI=true), as root, also installs the box on a Debian of its own, boots it, and attacks it (5 minutes).
 set -eu
 # shellcheck source=firmware_scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-keras=${CI:-false}
-if [ "${1:-}" = --keras ]; then
-    keras=true
+keras=${CI:-false} boot=${CI:-false}
+while :; do
+    case ${1:-} in
+        --keras) keras=true ;;
+        --boot) boot=true ;;
+        *) break ;;
+    esac
     shift
-fi
+done
+[ "$(id -u)" -eq 0 ] || boot=false
 
-need dcmtk:storescu dicom3tools:dciodvfy orthanc:Orthanc strace:strace shellcheck:shellcheck
+[ "$boot" = false ] || need debootstrap:debootstrap systemd-container:systemd-nspawn
+need systemd:systemd-analyze dcmtk:storescu dicom3tools:dciodvfy orthanc:Orthanc strace:strace shellcheck:shellcheck
 make_venv .venv cpu,test
 cd "$root"
 bin=$root/.venv/bin
@@ -30,6 +37,10 @@ check shellcheck --external-sources firmware_scripts/*.sh .ci/run
 if [ "$keras" = true ]; then
     make_venv .venv-keras keras,test
     "$root/.venv-keras/bin/python" -m pytest -m keras || status=1
+fi
+
+if [ "$boot" = true ]; then
+    "$bin/python" -m pytest -m boot || status=1
 fi
 
 "$bin/python" -m pytest --cov --cov-report=term:skip-covered "$@" || status=1

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 from edge.scu import Peer, Scu
 
 _RETRY_SECONDS = 60.0
+_AGAIN_SECONDS = 0.1
 
 
 class Archive:
@@ -73,6 +74,7 @@ class Modalities:
         self.failures: Counter[str] = Counter()
         self.acknowledged: set[str] = set()
         self.slowest = 0.0
+        self._pause = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(senders)]
         for thread in self._threads:
             thread.start()
@@ -107,3 +109,4 @@ class Modalities:
                     self.acknowledged.add(source_uid(path))
                     return
                 self.failures[answer] += 1
+            self._pause.wait(_AGAIN_SECONDS)

@@ -58,14 +58,19 @@ def neighbours() -> Iterator[Neighbours]:
     made.close()
 
 
+def set_the_scene(machine: Machine) -> None:
+    """What the acts look for; some of it is lost by a reboot."""
+    machine.run("sh", "-c", "mkdir -p /home/operator && echo secret >/home/operator/secret")
+    machine.run("sh", "-c", "for f in /tmp /dev/shm; do echo x >$f/act-outside; chmod 644 $f/act-outside; done")
+    machine.run("sh", "-c", f"touch {SPOOL}/canary && chown edge-receive:edge-spool {SPOOL}/canary")
+
+
 @pytest.fixture(scope="module")
 def stage(installed: Installed, neighbours: Neighbours) -> Iterator[dict[str, str]]:
     """What the acts are told, and the things that they look for."""
     machine = installed.machine
     machine.put(ACTS, INSIDE)
-    machine.run("sh", "-c", "mkdir -p /home/operator && echo secret >/home/operator/secret")
-    machine.run("sh", "-c", "for f in /tmp /dev/shm; do echo x >$f/act-outside; chmod 644 $f/act-outside; done")
-    machine.run("sh", "-c", f"touch {SPOOL}/canary && chown edge-receive:edge-spool {SPOOL}/canary")
+    set_the_scene(machine)
     sealed = next(path.name for path in machine.path(SPOOL).iterdir() if len(path.name) == 32)
     yield {
         "ACT_DESTINATION": f"127.0.0.1 {installed.archive.port}",
@@ -147,6 +152,28 @@ def test_a_room_can_do_what_it_must_and_nothing_else(
     for act, result in found.items():
         print(f"\n{room} {act} {result} {controls['edge-infer'][act]} {controls['root'].get(act, '-')}", end="")
     assert allowed == outcomes.ALLOWED[room], f"differs: {sorted(allowed ^ outcomes.ALLOWED[room])}"
+
+
+def test_with_old_control_groups_only_the_address_filter_is_missing(
+    installed: Installed, stage: dict[str, str]
+) -> None:
+    """The tricks with the passed socket, above all, must not depend on the filter of addresses."""
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("this kernel was booted with new control groups only")
+    machine = installed.machine
+    machine.off()
+    try:
+        machine.boot(unified=False)
+        set_the_scene(machine)
+        for room in UNITS:
+            found = run_in_unit(machine, room, stage)
+            allowed = {act for act, result in found.items() if result == "ALLOWED"}
+            more = outcomes.WITHOUT_ADDRESS_FILTER if room == "deliver" else set()
+            assert allowed == outcomes.ALLOWED[room] | more, f"{room}: {sorted(allowed ^ outcomes.ALLOWED[room])}"
+    finally:
+        machine.off()
+        machine.boot()
+        set_the_scene(machine)
 
 
 def test_each_refused_act_works_where_no_unit_stands_in_its_way(controls: dict[str, dict[str, str]]) -> None:

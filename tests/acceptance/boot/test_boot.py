@@ -24,6 +24,14 @@ def keys_of(machine: Machine) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
+def process_of(machine: Machine, room: str) -> int:
+    """Its main process, or one worker of infer; 0 when there is none."""
+    if room != "worker":
+        return machine.main_pid(room)
+    workers = machine.run("pgrep", "-P", str(machine.main_pid("infer")), check=False).split()
+    return int(workers[0]) if workers else 0
+
+
 def test_one_command_without_a_network_leads_to_the_first_report_in_time(
     installed: Installed, record_property: Callable[[str, object], None]
 ) -> None:
@@ -89,9 +97,9 @@ def test_kill_of_any_room_under_load_loses_nothing(installed: Installed, xrays: 
     senders = Modalities(installed.port, xrays)
     for number in range(1, 13):
         senders.wait_acknowledged(min(number * 15, len(xrays)))
-        room = ROOMS[number % 3] if number <= 6 else chance.choice(ROOMS)
-        victim = wait_until(lambda room=room: machine.main_pid(room), 30, f"{room} to be there")
-        machine.run("kill", "-KILL", str(victim))
+        room = (*ROOMS, "worker")[number % 4] if number <= 8 else chance.choice(ROOMS)
+        victim = wait_until(lambda room=room: process_of(machine, room), 30, f"{room} to be there")
+        machine.run("kill", "-KILL", str(victim), check=False)  # a worker may just have ended
     senders.join()
     print("kills:", dict(senders.failures))
     assert senders.failures["unreachable"] == 0, dict(senders.failures)
@@ -150,3 +158,10 @@ def test_a_bundle_that_was_changed_is_refused(installed: Installed, tmp_path: Pa
     said = machine.run("sh", "-c", "cd /root/changed && sh edge/install.sh --bundle ../changed.tar 2>&1 || :")
     assert "nothing was changed" in said
     assert machine.run("readlink", "/opt/edge/venv") == before
+
+
+def test_a_bundle_without_the_vendors_signature_is_refused(installed: Installed) -> None:
+    machine = installed.machine
+    machine.run("sh", "-c", "cd /root && openssl genpkey -algorithm ed25519 | openssl pkey -pubout -out vendor.pem")
+    said = machine.run("sh", "-c", f"({ONE_LINE} --key /root/vendor.pem) 2>&1 || :")
+    assert "is not signed by" in said
