@@ -13,11 +13,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernels import ResamplePlan
+from kernels import ResamplePlan, component_contours, heatmap_components
 
 Heat = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float64]
+"""(n, 2) of (column, row), corner origin."""
 Mask = npt.NDArray[np.bool_]
-Point = tuple[int, int]
 
 LEVEL = 0.7
 """Where the outline runs, from the map's median (0) to its highest value (1).
@@ -48,10 +49,11 @@ def outline(heat: Heat, plan: ResamplePlan) -> tuple[tuple[float, float], ...]:
     median, highest = float(np.median(fine)), float(fine.max())
     if not highest > median:
         return ()
-    region = around_peak(fine, median + LEVEL * (highest - median))
-    cells = np.array(boundary(region), np.float64)
+    cells = peak_boundary(fine, median + LEVEL * (highest - median))
+    if not len(cells):
+        return ()
     size = np.array([plan.out_shape[1] / fine.shape[1], plan.out_shape[0] / fine.shape[0]])
-    stored: Heat = np.clip(plan.to_stored(cells * size), 0.0, plan.in_shape[::-1]).round(_DECIMALS)
+    stored: Points = np.clip(plan.to_stored(cells * size), 0.0, plan.in_shape[::-1]).round(_DECIMALS)
     if not np.ptp(stored, axis=0).all():
         return ()  # all of it lies in the padding around the image
     return tuple((float(column), float(row)) for column, row in _without_repeats(stored))
@@ -68,75 +70,37 @@ def interpolated(heat: Heat) -> Heat:
     return heat
 
 
-def around_peak(heat: Heat, level: float) -> Mask:
-    """What is at `level` or above and hangs together (4-connected) with the highest place."""
-    allowed = heat >= level
-    region = np.zeros_like(allowed)
-    region.flat[int(heat.argmax())] = True
-    while True:
-        grown = region.copy()
-        grown[1:] |= region[:-1]
-        grown[:-1] |= region[1:]
-        grown[:, 1:] |= region[:, :-1]
-        grown[:, :-1] |= region[:, 1:]
-        grown &= allowed
-        if np.array_equal(grown, region):
-            return region
-        region = grown
+def peak_boundary(heat: Heat, level: float) -> Points:
+    """The outer boundary, clockwise, of what is above `level` and hangs together (4-connected) with the peak.
 
-
-def boundary(region: Mask) -> list[tuple[float, float]]:
-    """The outer boundary of a 4-connected region, clockwise, through the middles of its cells' edges.
-
-    Middles, not corners: a staircase becomes a slope, and the polygon never leaves the region.
+    Through the middles of the boundary's unit steps, not its corners: a staircase becomes a slope, and the polygon
+    never leaves the region.
     """
-    steps = _edges(region)
-    row, column = (int(n) for n in np.argwhere(region)[0])
-    start: Point = (column, row)
-    here, heading = start, (1, 0)
-    points: list[tuple[float, float]] = []
-    while not points or (here, heading) != (start, (1, 0)):
-        points.append((here[0] + heading[0] / 2, here[1] + heading[1] / 2))
-        here = (here[0] + heading[0], here[1] + heading[1])
-        # where two ways lead on, two cells meet at a corner only: turning right stays with the cell that is followed
-        heading = next(way for way in _by_turn(heading) if (here, way) in steps)
-    return _without_straight(points)
+    found = heatmap_components(heat, level, diagonals=False)
+    if not len(found):
+        return np.empty((0, 2))  # the whole range of the map is less than a float32 can tell
+    strongest = int(found["max"].argmax())
+    (corners,) = component_contours(heat, level, found[strongest : strongest + 1], diagonals=False)
+    return _without_straight(_middles(corners))
 
 
-def _edges(region: Mask) -> frozenset[tuple[Point, Point]]:
-    """The cells' edges on the boundary as (corner, direction), the region to the right of each."""
-    padded = np.pad(region, 1)
-    inside = padded[1:-1, 1:-1]
-    sides = (
-        (padded[:-2, 1:-1], (0, 0), (1, 0)),
-        (padded[1:-1, 2:], (1, 0), (0, 1)),
-        (padded[2:, 1:-1], (1, 1), (-1, 0)),
-        (padded[1:-1, :-2], (0, 1), (0, -1)),
-    )
-    return frozenset(
-        ((int(column) + corner[0], int(row) + corner[1]), way)
-        for neighbour, corner, way in sides
-        for row, column in np.argwhere(inside & ~neighbour)
-    )
+def _middles(corners: npt.NDArray[np.int32]) -> Points:
+    """The middle of each unit step along a closed outline whose first corner is repeated at the end."""
+    steps = np.diff(corners, axis=0)
+    lengths = np.abs(steps).max(axis=1)
+    ways = np.repeat(steps / lengths[:, None], lengths, axis=0)
+    ends = corners[0] + np.cumsum(ways, axis=0)
+    return np.asarray(ends - ways / 2)
 
 
-def _by_turn(heading: Point) -> tuple[Point, Point, Point]:
-    """Right, straight on, left; rows grow downwards."""
-    across, down = heading
-    return (-down, across), heading, (down, -across)
-
-
-def _without_straight(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _without_straight(points: Points) -> Points:
     """Only the points at which the direction changes."""
-    kept = []
-    for before, point, after in zip([points[-1], *points], points, [*points[1:], points[0]], strict=False):
-        turn = (point[0] - before[0]) * (after[1] - point[1]) - (point[1] - before[1]) * (after[0] - point[0])
-        if turn:
-            kept.append(point)
-    return kept
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    turns: Mask = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return points[turns]
 
 
-def _without_repeats(points: Heat) -> Heat:
+def _without_repeats(points: Points) -> Points:
     """Points that clipping put onto each other count once."""
     moved: Mask = (points != np.roll(points, 1, axis=0)).any(axis=1)
     return points[moved]
