@@ -70,7 +70,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Any:
         names = {instance.object_id for instance in instances}
 
         def opened(path: Any, *others: Any, **more: Any) -> int:
-            if os.path.basename(path) in names:
+            if Path(path).name in names:
                 raise OSError(error, os.strerror(error))
             return real(path, *others, **more)
 

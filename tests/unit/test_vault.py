@@ -193,9 +193,10 @@ def test_what_cannot_be_read_now_is_not_called_damaged(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     instance = spool.seal(SECRET)
-    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(error)):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "open", _raiser(OSError(error, os.strerror(error))))
-        spool.opener.read(instance.object_id)
+        with pytest.raises(OSError, match=os.strerror(error)):
+            spool.opener.read(instance.object_id)
     assert bytes(spool.opener.read(instance.object_id)) == SECRET
 
 
