@@ -7,9 +7,11 @@ nothing is lost, and `edge jobs retry` takes it up after the box was corrected.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge.config import Settings
+from edge.config.destinations import Destination
 from edge.config.routes import Route
 from edge.errors import EdgeError, PackageError
 from edge.infer.applicability import check_keywords
@@ -43,22 +45,47 @@ def backends(package: Package, providers: tuple[str, ...]) -> tuple[str, ...]:
     return approved if "auto" in providers else tuple(name for name in providers if name in approved)
 
 
+def problems(settings: Settings, route: Route, package: Package) -> Iterator[tuple[str, PackageError]]:
+    """Why `route` may not run `package` here: the key of the route to be corrected, and the error."""
+    try:
+        _check_runnable(settings, package)
+    except PackageError as error:
+        yield "package", error
+    if package.manifest.status == "demonstration" and not route.allow_demonstration:
+        for alias in route.deliver:
+            if why := _too_far(settings.destinations[alias]):
+                yield (
+                    "deliver",
+                    PackageError(
+                        f"the package is a demonstration and destination `{alias}` {why}",
+                        which=f"route {route.name}",
+                        hint="allow_demonstration = true in the route, if no patient depends on it",
+                    ),
+                )
+
+
 def _line(settings: Settings, registry: Registry, route: Route) -> Line:
     package: Package | None = None
     try:
         package = registry.resolve(route.package)
-        _check(settings, route, package)
     except EdgeError as error:
         return Line(route, package, str(error))
-    return Line(route, package)
+    return Line(route, package, next((str(error) for _, error in problems(settings, route, package)), ""))
 
 
-def _check(settings: Settings, route: Route, package: Package) -> None:
+def _too_far(destination: Destination) -> str:
+    """Why a demonstration does not go there on its own, or an empty string."""
+    if destination.kind == "relink":
+        return "is a gateway that files it under a patient"  # wherever it listens: on loopback too
+    return "" if ipaddress.ip_address(destination.host).is_loopback else "is not on this machine"
+
+
+def _check_runnable(settings: Settings, package: Package) -> None:
     manifest = package.manifest
     if manifest.scope is not Scope.IMAGE or manifest.task != "classify":
         raise PackageError(
             f'packages of scope "{manifest.scope}" and task "{manifest.task}" are not run by this version',
-            which=package.manifest.name,
+            which=manifest.name,
             hint='use a package of scope "image" and task "classify"',
         )
     check_keywords(manifest.applicability)
@@ -69,11 +96,3 @@ def _check(settings: Settings, route: Route, package: Package) -> None:
             which=manifest.name,
             hint=f"infer.providers with one of: {', '.join(manifest.runtime.backends)}",
         )
-    if manifest.status == "demonstration" and not route.allow_demonstration:
-        for alias in route.deliver:
-            if not ipaddress.ip_address(settings.destinations[alias].host).is_loopback:
-                raise PackageError(
-                    f"the package is a demonstration and destination `{alias}` is not on this machine",
-                    which=f"route {route.name}",
-                    hint="allow_demonstration = true in the route, if no patient depends on it",
-                )

@@ -18,11 +18,12 @@ from edge.config import Settings
 from edge.config.explain import locate, nearest
 from edge.config.receive import Tls
 from edge.errors import ConfigError, PackageError
+from edge.infer import roster
 from edge.packages.registry import Registry
 
 
 def problems(settings: Settings, registry: Registry) -> Iterator[ConfigError]:
-    """All that `load` cannot know: missing files, unknown packages, demonstrations that would leave loopback."""
+    """All that `load` cannot know: missing files, and for each route what the infer room would refuse it for."""
     text = settings.file.read_text("utf-8")
     for key, what, hint in (*_file_problems(settings), *_package_problems(settings, registry)):
         yield ConfigError(what, which=locate(key, text), hint=hint)
@@ -63,14 +64,8 @@ def _package_problems(settings: Settings, registry: Registry) -> Iterator[tuple[
             near = nearest(route.package, registry.names())
             yield f"routes[{index}].package", f"there is no package `{route.package}` here", near or error.hint
             continue
-        if package.manifest.status == "demonstration" and not route.allow_demonstration:
-            for alias in route.deliver:
-                if not is_loopback(settings.destinations[alias].host):
-                    yield (
-                        f"routes[{index}].deliver",
-                        f"the package is a demonstration and `{alias}` is not on this machine",
-                        "deliver to 127.0.0.1, or allow_demonstration = true if you mean it",
-                    )
+        for key, problem in roster.problems(settings, route, package):
+            yield f"routes[{index}].{key}", problem.what, problem.hint
 
 
 def is_loopback(host: str) -> bool:

@@ -36,6 +36,7 @@ def test_results_wait_for_their_images_and_are_filed_beside_them(
         path.write_bytes(written(dataset))
     with running(tmp_path / "relink", orthanc.port, relink=sides[0]) as room:
         text = EDGE_TOML.format(port=room.port).replace('kind = "deidentified"', 'kind = "relink"')
+        text = text.replace('deliver = ["archive"]', 'deliver = ["archive"]\nallow_demonstration = true')
         started = box(text=text.replace('ae_title = "ARCHIVE"', f'ae_title = "RELINK"\n{sides[1]}')).start()
         assert started.push(*paths).returncode == 0
         wait_until(lambda: _deliveries(started) == [("PENDING", "status-A701")] * 4, 60, "four results that wait")

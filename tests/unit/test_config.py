@@ -7,11 +7,16 @@ import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import package_maker
 import pytest
 
 from edge.config import find, load
 from edge.errors import ConfigError
+from edge.infer.roster import line_up
+from edge.operate import configuration
+from edge.packages.registry import Registry
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PEER = '[[receive.peers]]\nalias = "ct1"\nae_title = "CT1"\nhosts = ["10.0.0.0/24"]\n'
@@ -116,7 +121,7 @@ def test_show_is_a_complete_edge_toml_that_means_the_same(tmp_path: Path, run_ed
 
 
 def test_check_says_ok(tmp_path: Path, run_edge: Run) -> None:
-    (tmp_path / "edge.toml").write_text(f'{PEER}{ROUTE}deliver = ["archive"]\n{DESTINATION}')
+    (tmp_path / "edge.toml").write_text(f'{PEER}{ROUTE}deliver = ["archive"]\n{DESTINATION}kind = "deidentified"\n')
     ended = run_edge("config", "check", "--config", tmp_path / "edge.toml")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"ok: {tmp_path / 'edge.toml'}\n", "")
 
@@ -131,7 +136,7 @@ def test_check_looks_at_files_packages_and_where_demonstrations_go(tmp_path: Pat
     assert ended.returncode == 1
     assert problems == {
         "models.trusted_keys, line 13": f"put it at {tmp_path / 'absent.pub'}, or correct the path",
-        "routes[0].deliver, line 4": "deliver to 127.0.0.1, or allow_demonstration = true if you mean it",
+        "routes[0].deliver, line 4": "allow_demonstration = true in the route, if no patient depends on it",
         "routes[1].package, line 7": "did you mean `cxr-pneumonia`?",
     }
     assert len(ended.stderr.splitlines()) == 3
@@ -142,3 +147,29 @@ def test_a_wrong_file_is_one_line_and_exit_code_1(tmp_path: Path, run_edge: Run)
     ended = run_edge("config", "check", "--config", tmp_path / "edge.toml")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "E-CONFIG: unknown key [receive.prot, line 2]; try: did you mean `port`?\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "providers", "key", "word"),
+    [
+        ({"scope": "series"}, '"auto"', "routes[0].package", "scope"),
+        ({"task": "measure"}, '"auto"', "routes[0].package", "task"),
+        ({}, '"cuda"', "routes[0].package", "providers"),
+        ({}, '"auto"', "routes[0].deliver", "demonstration"),
+    ],
+)
+def test_check_and_the_infer_room_say_the_same(
+    tmp_path: Path, changes: dict[str, Any], providers: str, key: str, word: str
+) -> None:
+    text = f'{ROUTE.replace("cxr-pneumonia", "brightness")}deliver = ["archive"]\n{DESTINATION}'
+    (tmp_path / "edge.toml").write_text(f"{text}[infer]\nproviders = [{providers}]\n")
+    settings = load(tmp_path / "edge.toml")
+    registry = Registry({"brightness": package_maker.make(tmp_path / "package", **changes)})
+
+    found = list(configuration.problems(settings, registry))
+    (line,) = line_up(settings, registry)
+
+    assert found[0].which.startswith(f"{key}, line ")
+    assert word in found[0].what
+    assert found[0].what in line.problem
+    assert found[0].hint in line.problem

@@ -134,16 +134,19 @@ when = {{ Modality = ["DX"] }}
 deliver = ["archive"]
 allow_demonstration = {allow}
 [destinations.archive]
-kind = "relink"
+kind = "{kind}"
+accept_unfiled_results = true
 ae_title = "ARCHIVE"
 host = "{host}"
 port = 104
 """
 
 
-def settings(folder: Path, host: str = "127.0.0.1", allow: str = "false", text: str = ROUTES) -> Settings:
+def settings(
+    folder: Path, host: str = "127.0.0.1", allow: str = "false", text: str = ROUTES, kind: str = "deidentified"
+) -> Settings:
     file = folder / "edge.toml"
-    file.write_text(text.format(host=host, allow=allow))
+    file.write_text(text.format(host=host, allow=allow, kind=kind))
     return load(file)
 
 
@@ -166,9 +169,20 @@ def test_missing_package_stops_its_route_alone(tmp_path: Path) -> None:
     assert "try:" in found[0].problem
 
 
-def test_demonstration_stays_on_this_machine(tmp_path: Path) -> None:
-    assert "demonstration" in problem(settings(tmp_path, host="10.0.0.9"), tmp_path)
-    assert problem(settings(tmp_path, host="10.0.0.9", allow="true"), tmp_path / "again") == ""
+@pytest.mark.parametrize(
+    ("host", "kind", "why"),
+    [
+        ("127.0.0.1", "deidentified", ""),
+        ("127.0.0.1", "relink", "gateway"),
+        ("10.0.0.9", "relink", "gateway"),
+        ("10.0.0.9", "deidentified", "not on this machine"),
+    ],
+)
+def test_demonstration_reaches_no_patient_and_no_other_machine(tmp_path: Path, host: str, kind: str, why: str) -> None:
+    found = problem(settings(tmp_path, host=host, kind=kind), tmp_path)
+    assert why in found
+    assert bool(found) == bool(why)
+    assert problem(settings(tmp_path, host=host, kind=kind, allow="true"), tmp_path / "again") == ""
 
 
 @pytest.mark.parametrize(
