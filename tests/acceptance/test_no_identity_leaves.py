@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TWO_ARCHIVES
 from objects import Markers, chest_dx, full_size_xrays, mark_identity, save
 from raw_objects import read_raw
 from receiver import Raw, pdv, store_command
 from support import Box, Orthanc, Storescp, run_edge, wait_until
+from two_archives import TWO_ARCHIVES
 
 from edge import dimse
 from edge.scu import Peer, Scu
