@@ -40,7 +40,7 @@ if [ "$keras" = true ]; then
 fi
 
 if [ "$boot" = true ]; then
-    "$bin/python" -m pytest -m boot || status=1
+    "$bin/python" -m pytest -m boot tests/acceptance/boot || status=1
 fi
 
 "$bin/python" -m pytest --cov --cov-report=term:skip-covered "$@" || status=1
