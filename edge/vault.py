@@ -6,8 +6,9 @@ A sealed object is one file, `spool/<object id>`, that describes itself, so a lo
     chunks   AES-256-GCM, each up to CHUNK bytes + 16; nonce = chunk number; header and last flag authenticated
     record   JSON of the Instance (UIDs, codes, alias: nothing that names a patient), authenticated
     seal     16 bytes over header and record
-    footer   32 bytes    lengths, CRC of the record, magic
+    footer   32 bytes    lengths, CRC of the record, magic, checksum of header and chunks
 
+The checksum is no secret: it tells a scan without the key that no page was torn by a power cut.
 Its key comes from a slot (edge/slots.py). Every object uses HMAC(data key, object id), so nonces never repeat.
 """
 
@@ -33,11 +34,12 @@ CHUNK = (1 << 20) - 4096
 TAG = 16
 
 _HEADER = struct.Struct("<8s16sQ16sI44x")
-_FOOTER = struct.Struct("<QII8s8x")
+_FOOTER = struct.Struct("<QII8s8s")
 _MAGIC = b"EDGESEA1"
 _END = b"EDGEEND1"
 _RECORD_NONCE = b"\xff" * 12
 _TAG_NONCE = bytes(12)
+_NO_SECRET = AESGCM(bytes(32))
 _MAX_RECORD = 4096
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Any other reason may pass: too many open files, a disk that recovers."""
@@ -72,12 +74,12 @@ class Sealer:
 
         What `key_of` raises comes out of `advance` or `finish`; the caller then calls `abort`.
         """
-        tag = _Tag(self._chunk_hash, hmac.new(self._tag_key, transfer_syntax_uid.encode() + b"\0", "sha256"))
+        tag = _Digest(self._chunk_hash, hmac.new(self._tag_key, transfer_syntax_uid.encode() + b"\0", "sha256"))
         return ObjectWriter(self.spool, key_of, tag, buffers or Buffers())
 
 
-class _Tag:
-    """A keyed digest of the data set bytes, which recognises a re-send.
+class _Digest:
+    """A digest of many chunks; keyed, it recognises a re-send, and with a known key it is a checksum.
 
     Chunks go through GMAC (five times as fast as SHA-256) as a universal hash: its values never leave this class, so
     the fixed nonce gives nothing away. HMAC over all of them is the tag.
@@ -90,8 +92,8 @@ class _Tag:
     def update(self, chunk: memoryview) -> None:
         self._outer.update(self._chunk_hash.encrypt(_TAG_NONCE, b"", chunk))
 
-    def hexdigest(self) -> str:
-        return self._outer.hexdigest()
+    def digest(self) -> bytes:
+        return self._outer.digest()
 
 
 class ObjectWriter:
@@ -100,10 +102,11 @@ class ObjectWriter:
     `finish` leaves a named, flushed file; `abort` leaves nothing. Not thread-safe.
     """
 
-    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: _Tag, buffers: Buffers) -> None:
+    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: _Digest, buffers: Buffers) -> None:
         self._spool = spool
         self._key_of = key_of
         self._tag = tag
+        self._checksum: _Digest | None = None
         self._plain = buffers.plain
         self._sealed = buffers.sealed
         self._fill = 0
@@ -136,11 +139,11 @@ class ObjectWriter:
         The folder and the slot file are flushed by the caller's group commit, not here.
         """
         sealed = self._seal_chunk(last=True)
-        assert self.key is not None
-        instance = make_record(self.object_id, self._tag.hexdigest(), self._size, self.key.slot)
+        assert self.key is not None and self._checksum is not None  # noqa: PT018
+        instance = make_record(self.object_id, self._tag.digest().hex(), self._size, self.key.slot)
         record = msgspec.json.encode(instance)
         seal = self._cipher.encrypt(_RECORD_NONCE, b"", self._header + record)
-        footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END)
+        footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END, self._checksum.digest()[:8])
         self._write(sealed, record, seal, footer)
         os.rename(self._part, f"{self._spool}/{self.object_id}")
         os.fsync(self._descriptor)
@@ -159,11 +162,13 @@ class ObjectWriter:
     def _seal_chunk(self, *, last: bool) -> memoryview:
         if self._descriptor < 0:
             self._open()
+        assert self._checksum is not None
         plain = self._plain[: self._fill]
         self._tag.update(plain)
         out = self._sealed[: self._fill + TAG]
         aad = self._header + (b"\1" if last else b"\0")
         self._cipher.encrypt_into(self._index.to_bytes(12, "big"), plain, aad, out)
+        self._checksum.update(out)
         self._index += 1
         self._fill = 0
         return out
@@ -180,6 +185,7 @@ class ObjectWriter:
         self.key = self._key_of(self._plain[: self._fill])
         self._cipher = AESGCM(_object_key(self.key.key, self.object_id))
         self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
+        self._checksum = _checksum(self._header)
         self._part = f"{self._spool}/{self.object_id}.part"
         self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
         os.fchmod(self._descriptor, 0o440)  # the umask would keep it from the group that infer is in
@@ -201,7 +207,7 @@ class Opener:
     def head(self, object_id: str, chunks: int = 1) -> bytes:
         """The first `chunks` chunks of the data set (each up to CHUNK bytes)."""
         with self._file(object_id) as file:
-            size, _ = _footer(file, object_id)
+            size, _, _ = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
             plain = bytearray(min(chunks * CHUNK, size))
             with memoryview(plain) as target:
@@ -219,7 +225,7 @@ class Opener:
             If it cannot be read now. Another time it may be.
         """
         with self._file(object_id) as file:
-            size, record = _footer(file, object_id)
+            size, record, _ = _footer(file, object_id)
             header, cipher = self._unlock(file, object_id)
             self._check_record(cipher, header, record, file, object_id)
             self._chunks_into(target[:size], file, cipher, header, size, object_id)
@@ -326,28 +332,51 @@ class _File:
         os.close(self.descriptor)
 
 
-def _footer(file: _File, object_id: str) -> tuple[int, bytes]:
+def _footer(file: _File, object_id: str) -> tuple[int, bytes, bytes]:
+    """Length of the data set, record and checksum."""
     end = os.fstat(file.descriptor).st_size
     if end < _HEADER.size + TAG + _FOOTER.size:
         raise _damaged(object_id)
-    size, length, crc, magic = _FOOTER.unpack(os.pread(file.descriptor, _FOOTER.size, end - _FOOTER.size))
+    size, length, crc, magic, checksum = _FOOTER.unpack(os.pread(file.descriptor, _FOOTER.size, end - _FOOTER.size))
     chunks = size + (size // CHUNK + 1) * TAG
     if magic != _END or length > _MAX_RECORD or _HEADER.size + chunks + length + TAG + _FOOTER.size != end:
         raise _damaged(object_id)
     record = os.pread(file.descriptor, length, end - _FOOTER.size - TAG - length)
     if zlib.crc32(record) != crc:
         raise _damaged(object_id)
-    return size, record
+    return size, record, checksum
 
 
 def _record_of(path: Path, slots: int) -> Instance:
     with _File(path, path.name) as file:
-        _, record = _footer(file, path.name)
-        magic, _, slot, slot_id, _ = _HEADER.unpack(os.pread(file.descriptor, _HEADER.size, 0))
+        size, record, checksum = _footer(file, path.name)
+        header = os.pread(file.descriptor, _HEADER.size, 0)
+        whole = _checksum_of(file, header, size)[:8] == checksum
+    magic, _, slot, slot_id, _ = _HEADER.unpack(header)
     instance = msgspec.json.decode(record, type=Instance)
-    if magic != _MAGIC or instance.object_id != path.name or os.pread(slots, 16, slot * SLOT_SIZE) != slot_id:
+    if (
+        not whole
+        or magic != _MAGIC
+        or instance.object_id != path.name
+        or os.pread(slots, 16, slot * SLOT_SIZE) != slot_id
+    ):
         raise _damaged(path.name)
     return instance
+
+
+def _checksum(header: bytes) -> _Digest:
+    return _Digest(_NO_SECRET, hmac.new(b"edge-checksum-1", header, "sha256"))
+
+
+def _checksum_of(file: _File, header: bytes, size: int) -> bytes:
+    """What `ObjectWriter` would put into the footer of this file."""
+    checksum = _checksum(header)
+    buffer = memoryview(bytearray(min(CHUNK, size) + TAG))
+    for index in range(size // CHUNK + 1):
+        length = min(CHUNK, size - index * CHUNK) + TAG
+        os.preadv(file.descriptor, [buffer[:length]], _HEADER.size + index * (CHUNK + TAG))
+        checksum.update(buffer[:length])
+    return checksum.digest()
 
 
 def _object_key(study_key: bytes, object_id: str) -> bytes:

@@ -5,6 +5,7 @@ A stranger must not be able to fill the journal, so equal refusals are written a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from edge.journal import Journal
+from edge.journal.database import DatabaseError
 
 AUDIT_SECONDS = 60.0
 
@@ -53,12 +55,21 @@ class Counters:
         """Bring the file up to date and audit what is due (`everything`: all of it, at the end)."""
         counts = self.snapshot()
         if counts != self._written:
-            part = self._path.with_suffix(".part")
+            self._put(counts)
+        for (peer, code), count in self._due(everything):
+            try:
+                journal.note("association", peer, "", "REFUSED", f"{code}:{count}")
+            except DatabaseError:  # a full disk: they are audited once it can be written again
+                with self._lock:
+                    self._unaudited[peer, code] += count
+
+    def _put(self, counts: dict[str, int]) -> None:
+        """On a full disk the file stays as it was until the next time: counting never ends the room."""
+        part = self._path.with_suffix(".part")
+        with contextlib.suppress(OSError):
             part.write_text(json.dumps(counts, sort_keys=True))
             part.rename(self._path)
             self._written = counts
-        for (peer, code), count in self._due(everything):
-            journal.note("association", peer, "", "REFUSED", f"{code}:{count}")
 
     def _due(self, everything: bool) -> list[tuple[tuple[str, str], int]]:
         now = time.monotonic()

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from edge.errors import BadObject
+from edge.receive.modalities import MODALITIES
 from edge.receive.syntaxes import EXPLICIT_VR_BIG_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from edge.records import UID, parse_uid
 
@@ -22,7 +23,6 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_GROUP = 0xFFFE
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_MODALITY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def read_head(data: memoryview, transfer_syntax_uid: str) -> Head:
         sop_instance_uid=_text(found.get(_SOP_INSTANCE, b"")).rstrip(" \0"),
         study_instance_uid=parse_uid(_text(found.get(_STUDY, b"")), "StudyInstanceUID"),
         series_instance_uid=parse_uid(_text(found.get(_SERIES, b"")), "SeriesInstanceUID"),
-        modality=modality if len(modality) <= 16 and _MODALITY_CHARACTERS.issuperset(modality) else "",
+        modality=modality if modality in MODALITIES else "",
     )
 
 
