@@ -37,8 +37,8 @@ def check_keywords(rules: Mapping[str, Rule]) -> None:
             )
 
 
-def check(rules: Mapping[str, Rule], dataset: Dataset) -> str:
-    """The reason why the image is outside the rules about attributes, or an empty string.
+def check(rules: Mapping[str, Rule], dataset: Dataset, received: datetime.date) -> str:
+    """The reason why the image, that came on the day `received`, is outside the rules about attributes, or "".
 
     Raises
     ------
@@ -46,7 +46,14 @@ def check(rules: Mapping[str, Rule], dataset: Dataset) -> str:
         `unreadable`, when an attribute in question cannot be read.
     """
     for keyword, rule in rules.items():
-        if keyword not in STATISTICS and not _meets(rule, _received(dataset, keyword), keyword):
+        if keyword in STATISTICS:
+            continue
+        texts = values(dataset, keyword)
+        if keyword == "PatientAge" and not texts:
+            texts = _age_by_dates(dataset)
+            if not texts and not _may_meet_by_then(rule, dataset, received):
+                return f"not-applicable:{keyword}"
+        if not _meets(rule, texts, keyword):
             return f"not-applicable:{keyword}"
     return ""
 
@@ -73,16 +80,23 @@ def date_of(text: str) -> datetime.date | None:
         return None
 
 
-def _received(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    found = values(dataset, keyword)
-    return (_age_by_dates(dataset) or found) if keyword == "PatientAge" and not found else found
-
-
 def _age_by_dates(dataset: Dataset) -> tuple[str, ...]:
     """An age nobody wrote down but two dates tell: an adult must not pass as of unknown age."""
-    born = next(iter(values(dataset, "PatientBirthDate")), "")
-    taken = next((text for keyword in _DATES for text in values(dataset, keyword)), "")
-    birth, day = date_of(born), date_of(taken)
+    dates = (date_of(text) for keyword in _DATES for text in values(dataset, keyword))
+    return _age_on(next((date for date in dates if date is not None), None), dataset)
+
+
+def _may_meet_by_then(rule: Rule, dataset: Dataset, received: datetime.date) -> bool:
+    """False when the age on the day of receipt breaks the rule: an image is sent soon after it is taken, never before.
+
+    It never shows that a rule is met: an image without a date may be of any earlier day.
+    """
+    age = _age_on(received, dataset)
+    return not age or _meets(rule, age, "PatientAge")
+
+
+def _age_on(day: datetime.date | None, dataset: Dataset) -> tuple[str, ...]:
+    birth = date_of(next(iter(values(dataset, "PatientBirthDate")), ""))
     if birth is None or day is None or day < birth:
         return ()
     days = (day - birth).days

@@ -7,6 +7,7 @@ again when another attempt may help. Whatever one object does, the room goes on.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import logging
 import mmap
@@ -130,7 +131,8 @@ class Dispatcher:
             reason = error.reason if isinstance(error, Refusal) else "sealed-object-damaged"
             return _Seen((pipeline.source(instance, None),), ()), pipeline.stopped(reason)
         manifest = request.package.manifest
-        verdict = pipeline.look(manifest, dataset, lambda: self._evaluate(manifest.name, instance))
+        received = datetime.datetime.fromtimestamp(instance.received_at, datetime.UTC).date()
+        verdict = pipeline.look(manifest, dataset, received, lambda: self._evaluate(manifest.name, instance))
         return _Seen((pipeline.source(instance, dataset),), (dataset,)), verdict
 
     def _evaluate(self, package: str, instance: Instance) -> tuple[Answer, str]:

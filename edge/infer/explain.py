@@ -56,11 +56,11 @@ def explain(path: Path, lines: tuple[Line, ...], *, peer: str, today: datetime.d
     """
     instance, dataset = _read(path, peer)
     decision = decide(instance, dataset, lines, today)
-    views = tuple(_view(line, dataset, decision) for line in lines)
+    views = tuple(_view(line, dataset, decision, today) for line in lines)
     return FileExplanation(path.name, instance.sop_instance_uid, decision.reason, views)
 
 
-def _view(line: Line, dataset: Dataset, decision: Decision) -> Explanation:
+def _view(line: Line, dataset: Dataset, decision: Decision, today: datetime.date) -> Explanation:
     name, package = line.route.name, line.route.package
     miss = next((miss for miss in decision.misses if miss.route == name), None)
     if decision.reason == "loop-guard":
@@ -71,7 +71,7 @@ def _view(line: Line, dataset: Dataset, decision: Decision) -> Explanation:
         return Explanation(name, package, True, False, f"the route stands still: {line.problem}")
     if not any(target.route == name for target in decision.targets):
         return Explanation(name, package, True, False, "an earlier route has the same package")
-    reason = applicability.check(line.package.manifest.applicability, dataset)
+    reason = applicability.check(line.package.manifest.applicability, dataset, today)
     return Explanation(name, package, True, not reason, reason)
 
 

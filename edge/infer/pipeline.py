@@ -5,6 +5,7 @@ The room, `edge models try` and the demo go through the same functions, so what 
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,10 +59,10 @@ class Verdict:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def look(manifest: Manifest, dataset: Dataset, evaluate: Evaluate) -> Verdict:
+def look(manifest: Manifest, dataset: Dataset, received: datetime.date, evaluate: Evaluate) -> Verdict:
     """Whether the package declares itself for the image and, if so, what its model finds; never raises."""
     try:
-        reason = applicability.check(manifest.applicability, dataset)
+        reason = applicability.check(manifest.applicability, dataset, received)
     except Refusal as refusal:
         return stopped(refusal.reason)
     if reason:

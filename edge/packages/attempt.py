@@ -7,6 +7,7 @@ runs in the infer room's own worker process; only the PNG is made in this one.
 
 from __future__ import annotations
 
+import datetime
 import io
 import os
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ class Bench:
         except Refusal as refusal:
             verdict = stopped(refusal.reason)
         else:
-            verdict = look(self._package.manifest, dataset, lambda: self._evaluate(parts))
+            today = datetime.datetime.now(datetime.UTC).date()
+            verdict = look(self._package.manifest, dataset, today, lambda: self._evaluate(parts))
         png = self._picture(path, parts, pictures) if pictures is not None and not verdict.reason else ""
         return _attempt(path, verdict, png)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -13,6 +15,8 @@ from edge.infer.refusal import Refusal
 from edge.packages.manifest import Rule
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+RECEIVED = datetime.date(2026, 3, 1)
 
 
 def rule(**fields: object) -> Rule:
@@ -74,24 +78,49 @@ UNMET = [
 
 @pytest.mark.parametrize(("keyword", "one", "attributes"), MET)
 def test_rule_is_met(keyword: str, one: Rule, attributes: dict[str, object]) -> None:
-    assert check({keyword: one}, dataset(**attributes)) == ""
+    assert check({keyword: one}, dataset(**attributes), RECEIVED) == ""
 
 
 @pytest.mark.parametrize(("keyword", "one", "attributes"), UNMET)
 def test_rule_is_not_met(keyword: str, one: Rule, attributes: dict[str, object]) -> None:
-    assert check({keyword: one}, dataset(**attributes)) == f"not-applicable:{keyword}"
+    assert check({keyword: one}, dataset(**attributes), RECEIVED) == f"not-applicable:{keyword}"
+
+
+@pytest.mark.parametrize(
+    ("born", "rule_for", "reason"),
+    [
+        ("19500101", {"max": 17.99, "absent": "accept"}, "not-applicable:PatientAge"),
+        ("20200101", {"max": 17.99, "absent": "accept"}, ""),
+        ("20200101", {"min": 18.0, "absent": "accept"}, "not-applicable:PatientAge"),
+        ("19500101", {"min": 18.0, "absent": "refuse"}, "not-applicable:PatientAge"),
+        ("20270101", {"max": 17.99, "absent": "accept"}, ""),
+        ("INVENTED", {"max": 17.99, "absent": "accept"}, ""),
+    ],
+)
+@pytest.mark.parametrize("dates", [{}, {"StudyDate": ""}, {"StudyDate": "19000101"}])
+def test_without_a_date_of_the_study_the_day_of_receipt_can_only_refuse(
+    born: str, rule_for: dict[str, object], reason: str, dates: dict[str, str]
+) -> None:
+    """Nobody was older than that when the image was taken; how much younger, nothing says."""
+    found = check({"PatientAge": rule(**rule_for)}, dataset(PatientBirthDate=born, **dates), RECEIVED)
+    assert found == reason
+
+
+def test_a_date_that_is_none_gives_way_to_the_next() -> None:
+    dates = {"PatientBirthDate": "19500101", "StudyDate": "UNKNOWN", "SeriesDate": "19600101"}
+    assert check({"PatientAge": CHILD}, dataset(**dates), RECEIVED) == ""
 
 
 def test_first_unmet_rule_is_named_and_no_value() -> None:
     rules = {"Modality": rule(any_of=("DX",)), "BodyPartExamined": CHEST}
-    reason = check(rules, dataset(Modality="DX", BodyPartExamined="INVENTEDNAME"))
+    reason = check(rules, dataset(Modality="DX", BodyPartExamined="INVENTEDNAME"), RECEIVED)
     assert reason == "not-applicable:BodyPartExamined"
 
 
 def test_unreadable_attribute_is_refused_without_its_text() -> None:
     broken = read_header(b"\x28\x00\x10\x00US\x03\x00" + b"INV", "1.2.840.10008.1.2.1").dataset
     with pytest.raises(Refusal) as caught:
-        check({"Rows": rule(min=1)}, broken)
+        check({"Rows": rule(min=1)}, broken, RECEIVED)
     assert caught.value.reason == "unreadable"
     assert "INV" not in str(caught.value)
 
