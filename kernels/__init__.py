@@ -19,6 +19,7 @@ from kernels.dispatch import build
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
 from kernels.resample import ResamplePlan
+from kernels.rle import rle_decode
 from kernels.volume import VolumeGrid, volume_resample
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "frame_to_tensor",
     "heatmap_components",
     "mask_components",
+    "rle_decode",
     "volume_resample",
 ]

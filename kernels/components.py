@@ -135,12 +135,11 @@ def component_contours(
     if components.dtype != COMPONENT_2D:
         raise ValueError("components: must be COMPONENT_2D records")
     samples = np.ascontiguousarray(array, np.float32)
-    return [_outline(samples, threshold, *(int(v) for v in each["seed"]), diagonals) for each in components]
+    return [_outline(samples, threshold, each["seed"].tolist(), diagonals) for each in components]
 
 
-def _outline(
-    samples: NDArray[np.float32], threshold: float, column: int, row: int, diagonals: bool
-) -> NDArray[np.int32]:
+def _outline(samples: NDArray[np.float32], threshold: float, seed: list[int], diagonals: bool) -> NDArray[np.int32]:
+    column, row = seed
     inside = 0 <= column < samples.shape[1] and 0 <= row < samples.shape[0]
     if not inside or not samples[row, column] > np.float32(threshold):
         raise ValueError("components: one of them was not found in this image with this threshold")

@@ -75,7 +75,8 @@ class VolumeGrid:
     def axes(self) -> tuple[int, int, int]:
         """The stored axis (0 slices, 1 rows, 2 columns) behind each resampled axis."""
         directions = self._directions()
-        return max(permutations(range(3)), key=lambda order: sum(abs(directions[s, o]) for o, s in enumerate(order)))
+        z, y, x = max(permutations(range(3)), key=lambda order: sum(abs(directions[s, o]) for o, s in enumerate(order)))
+        return z, y, x
 
     @property
     def flipped(self) -> tuple[bool, bool, bool]:
@@ -161,7 +162,7 @@ def volume_resample(
     array = np.asarray(volume)
     if array.dtype.kind not in "buif":
         raise ValueError(f"volume: {array.dtype} is not a numeric type")
-    grid = VolumeGrid(array.shape, spacing, new_spacing, orientation)  # type: ignore[arg-type]  # it checks
+    grid = VolumeGrid(array.shape, spacing, new_spacing, orientation)
     resampled = _output(out, grid.out_shape)
     _compute(_readable(array).transpose(grid.axes), grid, slope, intercept, resampled, num_threads)
     return resampled

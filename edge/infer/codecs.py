@@ -60,10 +60,3 @@ DECODERS: Mapping[str, Callable[[bytes], Array]] = MappingProxyType(
     }
 )
 """A frame's codestream to (rows, columns) or (rows, columns, samples), by Transfer Syntax UID."""
-
-
-def rle(data: bytes, itemsize: int, size: int) -> bytearray:
-    """An RLE frame (PS3.5 annex G) to `size` bytes, plane after plane of little endian samples."""
-    plain = bytearray(size)
-    imagecodecs.dicomrle_decode(data, f"<u{itemsize}", out=plain)
-    return plain

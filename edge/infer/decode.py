@@ -1,7 +1,8 @@
 """Pixel data to one frame of stored values, within bounds that hold before anything is allocated.
 
-Comes in: a parsed header and its pixel data (PS3.5 section 8 and annex A). Goes out: a `Frame`. imagecodecs does every
-syntax that it knows; pydicom's own plugins are the fallback. Runs in the worker process only: codecs may crash there.
+Comes in: a parsed header and its pixel data (PS3.5 section 8 and annex A). Goes out: a `Frame`. RLE is done by our own
+kernel, every other syntax that it knows by imagecodecs; pydicom's plugins are the fallback. Runs in the worker process
+only: codecs may crash there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edge.infer.colour import interleaved, to_rgb
 from edge.infer.header import EXPLICIT_VR_BIG_ENDIAN, Header, pixel_value
 from edge.infer.pixels import Array, Frame, Pixels
 from edge.infer.refusal import Refusal
+from kernels import rle_decode
 
 RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 _GE_PRIVATE_BIG_ENDIAN = "1.2.840.113619.5.2"
@@ -80,10 +82,8 @@ def _bits(value: memoryview, pixels: Pixels, first: int) -> Frame:
 
 def _compressed(data: bytes, pixels: Pixels, transfer_syntax_uid: str) -> Frame:
     if transfer_syntax_uid == RLE_LOSSLESS:
-        plain = codecs.rle(data, pixels.itemsize, pixels.frame_bytes)
-        flat = np.frombuffer(plain, f"<{'i' if pixels.pixel_representation else 'u'}{pixels.itemsize}")
-        planes = flat.reshape(pixels.samples_per_pixel, pixels.rows, pixels.columns)
-        array = planes[0] if pixels.samples_per_pixel == 1 else np.ascontiguousarray(planes.transpose(1, 2, 0))
+        shape = (pixels.rows, pixels.columns) + ((pixels.samples_per_pixel,) if pixels.samples_per_pixel > 1 else ())
+        array = rle_decode(data, shape, f"{'i' if pixels.pixel_representation else 'u'}{pixels.itemsize}")
         return to_rgb(array, pixels.photometric_interpretation)
     stream = codestream.describe(data)
     if stream is not None:
