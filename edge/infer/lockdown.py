@@ -1,9 +1,9 @@
 """What a worker gives up before it meets a received byte or a vendor's graph. Standard library only.
 
 Landlock (where the kernel has it): no file but software may be read, none written or run, no TCP. seccomp: no new
-socket, no other program, no look into other processes. An audit hook says the same to Python code. Resource limits
-come with the package. `apply` must run before any other thread exists: Landlock and seccomp hold for the thread
-that asks and those that it starts.
+socket, no other program, no look into other processes, no signal to them. An audit hook says the same to Python
+code. Resource limits come with the package. `apply` must run before any other thread exists: Landlock and seccomp
+hold for the thread that asks and those that it starts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _OPEN_FILES = 128
 
 # BPF: load a word, jump if equal, jump if at least, return (linux/filter.h); offsets are those of struct seccomp_data
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_FIRST_ARGUMENT = 16
 _X32 = 0x40000000
 """From here on x86-64 has every call a second time, by another number (the x32 ABI); nothing of ours uses it."""
 
@@ -37,11 +38,16 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _FORBIDDEN = {
     # socket socketpair connect accept bind listen execve ptrace unshare process_vm_readv/writev setns accept4 bpf
     # execveat userfaultfd io_uring_setup open_by_handle_at perf_event_open add_key keyctl mount
+    # tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_open pidfd_getfd
     "x86_64": (0xC000003E, (41, 53, 42, 43, 49, 50, 59, 101, 272, 310, 311, 308, 288, 321, 322, 323, 425, 304, 298,
-                            248, 250, 165)),
+                            248, 250, 165, 200, 129, 297, 424, 434, 438)),
     "aarch64": (0xC00000B7, (198, 199, 203, 202, 200, 201, 221, 117, 97, 270, 271, 268, 242, 280, 281, 282, 425, 265,
-                             241, 217, 219, 40)),
+                             241, 217, 219, 40, 130, 138, 240, 424, 434, 438)),
 }  # fmt: skip
+_ON_ITSELF = {"x86_64": (62, 234, 302), "aarch64": (129, 131, 261)}
+"""kill, tgkill, prlimit64: abort() and every limit need them, on this process; the room and its other workers, which
+have the same user, are out of their reach. The first argument says whom they are for."""
+
 _MEMFD_CREATE = {"x86_64": 319, "aarch64": 279}
 _REFUSED_EVENTS = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "subprocess.Popen",
                    "os.system", "os.exec", "os.posix_spawn", "os.spawn")  # fmt: skip
@@ -139,6 +145,8 @@ def _seccomp(libc: ctypes.CDLL, *, anonymous_files: bool) -> bool:
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_LOAD, 0, 0, 0),
     ]
+    for number, others in zip(_ON_ITSELF[platform.machine()], ((), (), (0,)), strict=True):
+        program += _only_for(number, (os.getpid(), *others))
     refused = [*numbers, *([] if anonymous_files else [_MEMFD_CREATE[platform.machine()]])]
     program.append((_JUMP_IF_AT_LEAST, len(refused) + 1, 0, _X32))
     for index, number in enumerate(refused):
@@ -148,6 +156,14 @@ def _seccomp(libc: ctypes.CDLL, *, anonymous_files: bool) -> bool:
     head = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
     buffer = ctypes.create_string_buffer(head)
     return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, buffer, 0, 0) == 0)
+
+
+def _only_for(number: int, processes: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Steps that let the call `number` pass for `processes` alone; another call falls through them."""
+    allow = [step for each in processes for step in ((_JUMP_IF_EQUAL, 0, 1, each), (_RETURN, 0, 0, _ALLOW))]
+    # the kernel takes a process from the lower half of the argument, which is the first here
+    steps = [(_LOAD, 0, 0, _FIRST_ARGUMENT), *allow, (_RETURN, 0, 0, _ERRNO | _EPERM)]
+    return [(_JUMP_IF_EQUAL, 0, len(steps), number), *steps]
 
 
 def _refuse(event: str, _: tuple[object, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +23,13 @@ from edge.infer.process import Worker, load_model
 from edge.infer.protocol import Answer, Channel, Gone, Loaded, Running, Tensor
 
 ACTS = """
-import ctypes, json, os, socket, subprocess, sys
+import ctypes, json, os, resource, signal, socket, subprocess, sys
 from pathlib import Path
 from edge.infer import lockdown
 
+parent = os.getppid()
+handle = os.pidfd_open(parent)
+queued = ctypes.create_string_buffer((0).to_bytes(8, "little") + (-1).to_bytes(4, "little", signed=True), 128)
 held = lockdown.apply(lockdown.software_paths())
 import numpy, onnxruntime
 
@@ -59,25 +63,63 @@ acts = {
     "read the parent's memory": lambda: open(f"/proc/{os.getppid()}/mem", "rb"),
     "read the parent's environment": lambda: open(f"/proc/{os.getppid()}/environ", "rb").read(),
     "trace the parent": lambda: native(101, 16, os.getppid(), 0, 0),
+    "signal the parent": lambda: os.kill(parent, 0),
+    "signal all of the group": lambda: os.kill(0, 0),
+    "signal the parent's thread": lambda: native(234, parent, parent, 0),
+    "signal any thread": lambda: native(200, parent, 0),
+    "queue a signal": lambda: native(129, parent, 0, queued),
+    "queue a signal for a thread": lambda: native(297, parent, parent, 0, queued),
+    "signal by a handle": lambda: signal.pidfd_send_signal(handle, 0),
+    "get a handle": lambda: os.pidfd_open(parent),
+    "take a file from the parent": lambda: native(438, handle, 0, 0),
+    "change the parent's limits": lambda: resource.prlimit(parent, resource.RLIMIT_NOFILE),
 }
-print(json.dumps({"held": held, "acts": {name: outcome(act) for name, act in acts.items()}}))
+own = {
+    "signal itself": lambda: os.kill(os.getpid(), 0),
+    "signal a thread of its own": lambda: native(234, os.getpid(), os.getpid(), 0),
+    "change its own limits": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+    "read its own limits": lambda: resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE),
+}
+told = {kind: {name: outcome(act) for name, act in acts.items()} for kind, acts in (("acts", acts), ("own", own))}
+print(json.dumps({"held": held, **told}), flush=True)
+os.abort()
 """
 
 
-def test_forbidden_acts(tmp_path: Path) -> None:
-    secret = tmp_path / "open.key"
+def tried(folder: Path, program: str) -> dict[str, Any]:
+    """What came of every act, in a process that at the end aborts."""
+    secret = folder / "open.key"
     secret.write_bytes(b"k" * 32)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        command = [sys.executable, "-c", ACTS, str(secret), str(tmp_path), str(server.getsockname()[1])]
+        command = [sys.executable, "-c", program, str(secret), str(folder), str(server.getsockname()[1])]
         environment = {"PYTHONPATH": str(REPOSITORY), "ORT_DISABLE_TELEMETRY": "1", "PATH": os.defpath}
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
-    assert ended.returncode == 0, ended.stderr
-    said = json.loads(ended.stdout)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True
+        )
+    assert ended.returncode == -signal.SIGABRT, ended.stderr
+    said: dict[str, Any] = json.loads(ended.stdout)
+    assert set(said["own"].values()) == {"DONE"}, said["own"]
+    return said
+
+
+def test_forbidden_acts(tmp_path: Path) -> None:
+    said = tried(tmp_path, ACTS)
     if said["held"] != [True, True]:
         pytest.skip(f"this kernel gives neither Landlock nor seccomp: {said['held']}")
     assert {name for name, outcome in said["acts"].items() if outcome == "DONE"} == set()
     # a kernel without these calls says so by another error: it must be the filter that refuses
     assert said["acts"]["open a socket by its x32 number"] == "PermissionError"
+
+
+def test_without_landlock_other_processes_are_out_of_reach_too(tmp_path: Path) -> None:
+    """Landlock knows signals since Linux 6.12 only."""
+    said = tried(tmp_path, f"from edge.infer import lockdown\nlockdown._landlock = lambda *_: False\n{ACTS}")
+    if not said["held"][1]:
+        pytest.skip("this kernel gives no seccomp")
+    words = ("signal", "handle", "limits", "trace", "take")
+    found = {name: how for name, how in said["acts"].items() if any(word in name for word in words)}
+    assert len(found) == 11
+    assert set(found.values()) == {"PermissionError"}, found
 
 
 @pytest.fixture
