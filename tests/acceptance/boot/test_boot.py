@@ -13,7 +13,7 @@ from machine import Machine
 from objects import chest_dx, full_size_xrays, save
 from outside import Modalities, push, source_uid
 from pydicom import dcmread
-from support import wait_until
+from support import free_port, wait_until
 
 ROOMS = ("receive", "infer", "deliver")
 
@@ -108,6 +108,23 @@ def test_kill_of_any_room_under_load_loses_nothing(installed: Installed, xrays: 
     installed.archive.wait_for(expected, 120)
     found = installed.archive.sources()
     assert {found[uid] for uid in expected} == {1}
+
+
+def test_a_changed_port_is_taken_over_as_the_runbook_says(installed: Installed, xrays: list[Path]) -> None:
+    machine = installed.machine
+    config, port = machine.path("/etc/edge/edge.toml"), free_port()
+    commands = "edge config check && edge config units && systemctl daemon-reload"
+    commands += " && systemctl restart edge-receive.socket edge.target"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace(f"port = {installed.port}\n", f"port = {port}\n"))
+        machine.run("sh", "-c", commands)
+        assert push(port, xrays[:1]) == 1
+        assert push(installed.port, xrays[1:2]) == 0
+    finally:
+        config.write_text(before)
+        machine.run("sh", "-c", commands)
+    assert push(installed.port, xrays[1:2]) == 1
 
 
 def test_a_room_that_only_looks_alive_is_restarted(installed: Installed) -> None:
