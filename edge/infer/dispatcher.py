@@ -42,6 +42,9 @@ from edge.vault import Opener
 NO_SIGNATURE = "0" * 128
 """What a HELD delivery carries: deliver refuses it, so moving its state alone lets nothing out."""
 
+_BESIDE_THE_FRAME = 64 << 20
+"""Bytes that an image may have beside its largest frame: attributes, overlays, padding."""
+
 log = logging.getLogger("edge.infer")
 
 
@@ -137,10 +140,13 @@ class Dispatcher:
 
     def _evaluate(self, package: str, instance: Instance) -> tuple[Answer, str]:
         """Unseal into anonymous memory that only the worker gets, and let it look."""
+        most = (self._settings.infer.max_frame_mib << 20) + _BESIDE_THE_FRAME
         try:
-            data, size = _unsealed(self._opener, instance)
+            data, size = _unsealed(self._opener, instance, most)
         except SealError:
             return Answer(reason="sealed-object-damaged"), ""
+        except Refusal as refusal:
+            return Answer(reason=refusal.reason), ""
         try:
             return self._pool.evaluate(package, data, size, instance.transfer_syntax_uid)
         finally:
@@ -209,9 +215,12 @@ class Dispatcher:
         )  # fmt: skip
 
 
-def _unsealed(opener: Opener, instance: Instance) -> tuple[int, int]:
-    """The data set in anonymous memory: (descriptor, size). Raises SealError."""
+def _unsealed(opener: Opener, instance: Instance, most: int) -> tuple[int, int]:
+    """The data set in anonymous memory: (descriptor, size). Raises SealError, or Refusal over `most` bytes."""
     size = opener.size(instance.object_id)
+    if size > most:
+        # every lane may hold one at a time, and what receive takes can be larger than what all of them may hold
+        raise Refusal("too-large", "the object is larger than any with a frame that the box decodes")
     descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
     try:
         os.ftruncate(descriptor, max(1, size))
