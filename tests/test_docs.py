@@ -94,6 +94,14 @@ def test_every_error_code_is_documented() -> None:
     assert codes == set(re.findall(r"^\| `(E-[A-Z]+)` \|", README, re.M))
 
 
+def test_what_the_gate_holds_is_not_blamed_on_the_wrong_side() -> None:
+    """Three kinds of hits have three that can correct them: the sending device, the sender, and we."""
+    (row,) = (line for line in document("edge/docs/errors.md").splitlines() if line.startswith("| `E-GATE`"))
+    assert re.search(r"`identity-in-uid`[^.`]*sending device", row)
+    assert re.search(r"`identity-unknown`[^.`]*send", row)
+    assert "fault of package or software" in row
+
+
 def test_every_reason_is_documented_as_the_catalogue_has_it() -> None:
     text = document("edge/docs/reasons.md")
     for reason in reasons.CATALOGUE.values():
