@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from edge.infer.applicability import check as meets
 from edge.packages.check import examine
 from edge.packages.package import Package
 from edge.packages.registry import Registry, shipped
+
+RECEIVED = datetime.date(2026, 3, 1)
 
 ROOT = Path(edge.__file__).resolve().parent.parent
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -107,7 +110,7 @@ def test_what_the_native_package_learned_from_is_attributed() -> None:
     ],
 )
 def test_it_accepts(package: Package, changes: dict[str, Any]) -> None:
-    assert meets(package.manifest.applicability, chest(**changes)) == ""
+    assert meets(package.manifest.applicability, chest(**changes), RECEIVED) == ""
 
 
 @pytest.mark.parametrize(
@@ -128,6 +131,7 @@ def test_it_accepts(package: Package, changes: dict[str, Any]) -> None:
         ("PatientAge", {"PatientAge": None}),
         ("PatientAge", {"PatientAge": "CHILD"}),
         ("PatientAge", {"PatientAge": None, "PatientBirthDate": "19400305", "StudyDate": "20040826"}),
+        ("PatientAge", {"PatientAge": None, "PatientBirthDate": "19400305", "StudyDate": None}),
         ("PatientSpeciesDescription", {"PatientSpeciesDescription": "Canine"}),
         ("PatientSexNeutered", {"PatientSexNeutered": "ALTERED"}),
         ("PresentationIntentType", {"PresentationIntentType": "FOR PROCESSING"}),
@@ -139,7 +143,7 @@ def test_it_accepts(package: Package, changes: dict[str, Any]) -> None:
     ],
 )
 def test_it_refuses(package: Package, keyword: str, changes: dict[str, Any]) -> None:
-    assert meets(package.manifest.applicability, chest(**changes)) == f"not-applicable:{keyword}"
+    assert meets(package.manifest.applicability, chest(**changes), RECEIVED) == f"not-applicable:{keyword}"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +159,13 @@ def test_it_refuses(package: Package, keyword: str, changes: dict[str, Any]) -> 
 )
 def test_it_refuses_real_images_that_are_not_for_it(package: Package, data: Path, name: str) -> None:
     dataset = dcmread(data / "dicom" / "files" / name, force=True, stop_before_pixels=True)
-    assert meets(package.manifest.applicability, dataset).startswith("not-applicable:")
+    assert meets(package.manifest.applicability, dataset, RECEIVED).startswith("not-applicable:")
 
 
 def test_the_dog_is_refused_at_any_size(package: Package, data: Path) -> None:
     dataset = dcmread(data / "dicom" / "files" / "highdicom__dx_image.dcm__602dbe.dcm", stop_before_pixels=True)
     dataset.Rows, dataset.Columns = 1690, 2110
-    assert meets(package.manifest.applicability, dataset) == "not-applicable:ImageLaterality"
+    assert meets(package.manifest.applicability, dataset, RECEIVED) == "not-applicable:ImageLaterality"
 
 
 def test_every_shipped_package_and_no_recipe_is_in_the_wheel() -> None:
