@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support import EDGE_TOML, REPOSITORY
 
+pytestmark = pytest.mark.timeout(600)  # it compiles every kernel for every level
 NEEDED = ("edge", "kernels", "models", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 BUILT = shutil.ignore_patterns("__pycache__", "*.so", "*.c", "*.egg-info")
 
@@ -30,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(source, copy / name)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(copy)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean(), timeout=300)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean(), timeout=500)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     (built,) = out.glob("*.whl")
     return built

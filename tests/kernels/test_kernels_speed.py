@@ -1,4 +1,7 @@
-"""The promise of a full-size radiograph: ten times OpenCV's best exact pipeline, in the same run."""
+"""The promise of a full-size radiograph: ten times OpenCV's best exact pipeline, in the same run.
+
+A busy machine cannot keep a promise about time, so that one test is not in the default run (mark `slow`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from edge import opencv
 from edge.bench import kernels as bench
 
 
+@pytest.mark.slow
 def test_a_full_size_radiograph_is_ten_times_faster_than_opencv() -> None:
     if kernels.build() not in ("v3", "v4"):
         pytest.skip("promised for x86-64-v3 and above")

@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -229,14 +228,6 @@ def test_several_processes_write_one_chain(trail: Trail) -> None:
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     verdict = trail.verify()
     assert (verdict.events, verdict.problems) == (600, ())
-
-
-def test_an_event_costs_microseconds(trail: Trail) -> None:
-    count = 2000
-    started = time.perf_counter()
-    trail.write(count)
-    each = (time.perf_counter() - started) / count
-    assert each < 500e-6, f"{each * 1e6:.0f} us"
 
 
 def test_the_command_says_what_is_wrong(box: Callable[..., support.Box], run_edge: Callable[..., object]) -> None:
