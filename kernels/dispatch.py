@@ -64,9 +64,8 @@ def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
 
 def _cpu_flags_by_numpy() -> frozenset[str]:
     """The same flags as NumPy had them from the processor itself; an older NumPy knows fewer of them."""
-    from numpy._core._multiarray_umath import __cpu_features__
-
-    flags = {_NUMPY_WORDS.get(name, name.lower()) for name, is_here in __cpu_features__.items() if is_here}
+    features: dict[str, bool] = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    flags = {_NUMPY_WORDS.get(name, name.lower()) for name, is_here in features.items() if is_here}
     # no processor has SSE4.2 without it
     return frozenset(flags | {"cx16"} if "sse4_2" in flags else flags)
 
