@@ -1,12 +1,12 @@
 #!/bin/sh
 # ./firmware_scripts/test.sh [--keras] [--boot] [PYTEST ARGUMENTS...]: everything that the tests need, then all checks.
 # --keras (or CI=true) also runs the tests that need TensorFlow, in a virtual environment of their own (2.5 GB).
-# --boot (or CI=true), as root, also installs the box on a Debian of its own, boots it, and attacks it (5 minutes).
+# --boot, as root, also installs the box on a Debian of its own, boots it, and attacks it (5 minutes).
 set -eu
 # shellcheck source=firmware_scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-keras=${CI:-false} boot=${CI:-false}
+keras=${CI:-false} boot=false
 while :; do
     case ${1:-} in
         --keras) keras=true ;;
@@ -15,7 +15,7 @@ while :; do
     esac
     shift
 done
-[ "$(id -u)" -eq 0 ] || boot=false
+[ "$boot" = false ] || [ "$(id -u)" -eq 0 ] || refuse "--boot needs root: sudo ./firmware_scripts/test.sh --boot"
 
 [ "$boot" = false ] || need debootstrap:debootstrap systemd-container:systemd-nspawn
 need systemd:systemd-analyze dcmtk:storescu dicom3tools:dciodvfy orthanc:Orthanc strace:strace shellcheck:shellcheck

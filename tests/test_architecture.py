@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +219,9 @@ def _cython_functions(path: Path) -> Iterator[tuple[str, int]]:
             closed = closed or text.rstrip().endswith(":")
             end += 1
         yield head[2], len("\n".join(lines[start:end]).rstrip().splitlines())
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """pytest imports them by name alone, and would not collect the second."""
+    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
