@@ -16,6 +16,7 @@ from kernels.components import (
     mask_components,
 )
 from kernels.dispatch import build
+from kernels.enhance import clahe, equalize_histogram, percentile_window
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
 from kernels.resample import ResamplePlan
@@ -29,10 +30,13 @@ __all__ = [
     "ResamplePlan",
     "VolumeGrid",
     "build",
+    "clahe",
     "component_contours",
+    "equalize_histogram",
     "frame_to_tensor",
     "heatmap_components",
     "mask_components",
+    "percentile_window",
     "rle_decode",
     "volume_resample",
 ]
