@@ -1,167 +1,224 @@
-/* The two passes of a separable resize, in single precision. No Python here, no allocation, no errors. */
+/* The frame loop: clip or table, vertical pass, horizontal pass, affine per channel, layout. No Python here, no
+   allocation, no errors. */
 #ifndef EDGE_KERNELS_FRAME_H
 #define EDGE_KERNELS_FRAME_H
 
-#include "_vector.h"
+#include "_frame_plan.h"
+#include "_frame_source.h"
+#include "_frame_table.h"
 
-/* Source rows that one output row needs, and what to do with them. */
+enum {
+    PIECE = 16,     /* source rows that are in the scratch at a time, and entries summed before they are weighted */
+    ALIGNED = 64,   /* floats that the vertical pass may take at a time */
+};
+
 typedef struct {
-    const char *rows;          /* first sample of the first row */
-    Py_ssize_t stride;         /* bytes from row to row */
-    const float *weights;      /* one per row */
-    Py_ssize_t count;          /* rows */
-    Py_ssize_t width;          /* samples in a row */
-    const char *ahead;         /* bytes that the next output row will need in addition ... */
-    Py_ssize_t ahead_bytes;    /* ... one run of memory; 0 for none */
-} Strip;
+    Clip clip;
+    const float *table;        /* entry of sample value 0, or NULL for the clip */
+} Step;
 
-/* value = clip(sample - base, low, high) */
+/* One prepared kernel. */
 typedef struct {
-    int base;
-    float low, high;
-} Clip;
+    const Row *rows;           /* of the plan */
+    Py_ssize_t count;          /* rows that are computed */
+    Py_ssize_t width;          /* of the source, in pixels */
+    int sharing, samples;
+    char kind;                 /* B, H, h or f: the struct module's letters */
+    Across across;
+    const Step *steps;         /* each makes `each` channels */
+    Py_ssize_t step_count, each;
+    const float *scale, *offset, *padding;     /* per channel */
+    Py_ssize_t height, columns, top, left;     /* of the tensor; the box that is computed */
+    Py_ssize_t row_stride, column_stride, channel_stride;  /* in floats */
+    Py_ssize_t batch;          /* filtered rows that go through the horizontal pass together */
+    Py_ssize_t row_floats, plane_floats, piece_floats;     /* of scratch */
+} Kernel;
 
-/* Ask for [start, start + size) in the second level cache; addresses past the image do no harm. */
-static inline void prefetch_lines(const char *start, Py_ssize_t size)
+/* The scratch of one call. */
+typedef struct {
+    float *rows;               /* filtered rows, interleaved like the source: `batch` for each step */
+    float *carry;              /* two rows for each step: what goes from output row to output row */
+    float *kept;               /* a row for each step: what goes from piece to piece of a strip */
+    float *entries;            /* PIECE rows, out of the table */
+    char *source;              /* PIECE source rows, side by side */
+    float *planes;             /* three planes of one row, for three samples per pixel */
+    float *resampled;          /* a row after the horizontal pass, for tensors with channels last */
+} Scratch;
+
+/* Sizes of the scratch; how many floats it takes in all. */
+static Py_ssize_t measure(Kernel *kernel, Py_ssize_t taps)
 {
-    for (Py_ssize_t i = 0; i < size; i += 64) __builtin_prefetch(start + i, 0, 2);
+    const Py_ssize_t width = kernel->width * kernel->samples;
+    kernel->row_floats = (width + ALIGNED - 1) / ALIGNED * ALIGNED + ALIGNED;
+    kernel->plane_floats = kernel->samples == 3 ? kernel->width + MARGIN : 0;
+    kernel->piece_floats = (taps < PIECE ? taps : PIECE) * kernel->row_floats;
+    kernel->batch = kernel->across.near_taps ? 2 : 1;
+    return kernel->row_floats * (kernel->batch + 3) * kernel->step_count + 2 * kernel->piece_floats
+         + 3 * kernel->plane_floats + kernel->across.count;
 }
 
-/* Vertical pass, columns [x, width): the portable form and the form for narrow images. */
-#define DEFINE_VERTICAL_PLAIN(NAME, SAMPLE, BASE)                                                     \
-    static void NAME##_plain(const Strip *strip, Clip clip, Py_ssize_t x, float *__restrict row)      \
-    {                                                                                                 \
-        for (Py_ssize_t i = x; i < strip->width; i++) row[i] = 0;                                     \
-        for (Py_ssize_t k = 0; k < strip->count; k++) {                                               \
-            const SAMPLE *p = (const SAMPLE *)(strip->rows + k * strip->stride);                      \
-            const float weight = strip->weights[k];                                                   \
-            for (Py_ssize_t i = x; i < strip->width; i++) {                                           \
-                float value = (float)(p[i] - BASE);                                                   \
-                value = value > clip.low ? value : clip.low;                                          \
-                row[i] += weight * (value < clip.high ? value : clip.high);                           \
-            }                                                                                         \
-        }                                                                                             \
-    }
-
-#if LANES
-/* Vertical pass: row[x] = sum over k of weights[k] * clip(sample[k][x] - base).
-
-   Reading several rows side by side restarts the hardware prefetcher at every row, which costs more than the
-   arithmetic. The bytes ahead are one run of memory, so they are asked for in that order, a few lines per step.
-   The last step overlaps the one before instead of leaving a scalar rest. */
-#define DEFINE_VERTICAL(NAME, SAMPLE, FROM, BASE)                                                     \
-    DEFINE_VERTICAL_PLAIN(NAME, SAMPLE, BASE)                                                         \
-    static void NAME(const Strip *strip, Clip clip, float *__restrict row)                            \
-    {                                                                                                 \
-        const Py_ssize_t step = 4 * LANES, n = strip->width, count = strip->count;                    \
-        const Py_ssize_t share = (strip->ahead_bytes / ((n + step - 1) / step) + 63) / 64 * 64;       \
-        const ints base = SPREAD_INT(clip.base);                                                      \
-        const floats low = SPREAD(clip.low), high = SPREAD(clip.high);                                \
-        const char *ahead = strip->ahead, *end = ahead + strip->ahead_bytes;                          \
-        Py_ssize_t x = 0;                                                                             \
-        (void)base;                                                                                   \
-        if (n < step) {                                                                               \
-            NAME##_plain(strip, clip, 0, row);                                                        \
-            return;                                                                                   \
-        }                                                                                             \
-        for (;;) {                                                                                    \
-            const char *p = strip->rows + x * (Py_ssize_t)sizeof(SAMPLE);                             \
-            floats a = SPREAD(0), b = a, c = a, d = a;                                                \
-            prefetch_lines(ahead, end - ahead < share ? end - ahead : share);                         \
-            ahead += share;                                                                           \
-            for (Py_ssize_t k = 0; k < count; k++, p += strip->stride) {                              \
-                const floats weight = SPREAD(strip->weights[k]);                                      \
-                const SAMPLE *q = (const SAMPLE *)p;                                                  \
-                a = FMA(weight, MIN(MAX(FROM(q, base), low), high), a);                               \
-                b = FMA(weight, MIN(MAX(FROM(q + LANES, base), low), high), b);                       \
-                c = FMA(weight, MIN(MAX(FROM(q + 2 * LANES, base), low), high), c);                   \
-                d = FMA(weight, MIN(MAX(FROM(q + 3 * LANES, base), low), high), d);                   \
-            }                                                                                         \
-            STORE(row + x, a);                                                                        \
-            STORE(row + x + LANES, b);                                                                \
-            STORE(row + x + 2 * LANES, c);                                                            \
-            STORE(row + x + 3 * LANES, d);                                                            \
-            if (x + step >= n) return;                                                                \
-            x = x + 2 * step > n ? n - step : x + step;                                               \
-        }                                                                                             \
-    }
-#else
-#define DEFINE_VERTICAL(NAME, SAMPLE, FROM, BASE)                                                     \
-    DEFINE_VERTICAL_PLAIN(NAME, SAMPLE, BASE)                                                         \
-    static void NAME(const Strip *strip, Clip clip, float *__restrict row) { NAME##_plain(strip, clip, 0, row); }
-#endif
-
-DEFINE_VERTICAL(vertical_u8, uint8_t, FROM_U8, clip.base)
-DEFINE_VERTICAL(vertical_u16, uint16_t, FROM_U16, clip.base)
-DEFINE_VERTICAL(vertical_s16, int16_t, FROM_S16, clip.base)
-DEFINE_VERTICAL(vertical_f32, float, FROM_F32, 0)
-
-/* row[x] = table[sample[x]], table pointing at the entry of sample value 0.
-   Four samples per load (little endian) and plain loads from the table: neighbours in an image are alike, so the
-   entries are in the first level cache, and gather instructions cannot profit from that. */
-typedef float Four __attribute__((vector_size(16), aligned(4)));
-
-#define DEFINE_TABLE(NAME, SAMPLE, WORD)                                                              \
-    static void NAME(const SAMPLE *samples, Py_ssize_t n, const float *table, float *row)             \
-    {                                                                                                 \
-        const int bits = 8 * sizeof(SAMPLE);                                                          \
-        Py_ssize_t x = 0;                                                                             \
-        for (; x + 4 <= n; x += 4) {                                                                  \
-            WORD word;                                                                                \
-            __builtin_memcpy(&word, samples + x, sizeof(word));                                       \
-            *(Four *)(row + x) = (Four){table[(SAMPLE)word], table[(SAMPLE)(word >> bits)],           \
-                                        table[(SAMPLE)(word >> (2 * bits))],                          \
-                                        table[(SAMPLE)(word >> (3 * bits))]};                         \
-        }                                                                                             \
-        for (; x < n; x++) row[x] = table[samples[x]];                                                \
-    }
-
-DEFINE_TABLE(table_u8, uint8_t, uint32_t)
-DEFINE_TABLE(table_u16, uint16_t, uint64_t)
-DEFINE_TABLE(table_s16, int16_t, uint64_t)
-
-/* Horizontal pass: out[o] = sum over k of weights[o * taps + k] * row[start[o] + k].
-   taps is 4 or a multiple of 8; row is readable (and finite) up to 8 floats past its end. */
-static void horizontal_pass(const float *__restrict row, const int32_t *__restrict start,
-                            const float *__restrict weights, Py_ssize_t n, Py_ssize_t taps,
-                            float *__restrict out)
+static Scratch share(const Kernel *kernel, float *memory)
 {
-    Py_ssize_t o = 0;
-#if defined(__AVX2__)
-    if (taps == 4) {
-        for (; o + 4 <= n; o += 4) {
-            const float *w = weights + o * 4;
-            __m128 a = _mm_mul_ps(_mm_loadu_ps(row + start[o]), _mm_loadu_ps(w));
-            __m128 b = _mm_mul_ps(_mm_loadu_ps(row + start[o + 1]), _mm_loadu_ps(w + 4));
-            __m128 c = _mm_mul_ps(_mm_loadu_ps(row + start[o + 2]), _mm_loadu_ps(w + 8));
-            __m128 d = _mm_mul_ps(_mm_loadu_ps(row + start[o + 3]), _mm_loadu_ps(w + 12));
-            _mm_storeu_ps(out + o, _mm_hadd_ps(_mm_hadd_ps(a, b), _mm_hadd_ps(c, d)));
+    const Py_ssize_t each = kernel->step_count * kernel->row_floats;
+    Scratch scratch;
+    scratch.rows = memory;
+    scratch.carry = scratch.rows + kernel->batch * each;
+    scratch.kept = scratch.carry + 2 * each;
+    scratch.entries = scratch.kept + each;
+    scratch.source = (char *)(scratch.entries + kernel->piece_floats);
+    scratch.planes = scratch.entries + 2 * kernel->piece_floats;
+    scratch.resampled = scratch.planes + 3 * kernel->plane_floats;
+    return scratch;
+}
+
+/* Fill what lies outside the box, channel by channel. */
+static void pad(const Kernel *kernel, float *out)
+{
+    const Py_ssize_t bottom = kernel->top + kernel->count, right = kernel->left + kernel->across.count;
+    const Py_ssize_t step = kernel->column_stride, channels = kernel->step_count * kernel->each;
+    if (kernel->count == kernel->height && kernel->across.count == kernel->columns) return;
+    for (Py_ssize_t c = 0; c < channels; c++)
+        for (Py_ssize_t y = 0; y < kernel->height; y++) {
+            float *row = out + c * kernel->channel_stride + y * kernel->row_stride;
+            const int inside = kernel->top <= y && y < bottom;
+            for (Py_ssize_t x = 0; inside && x < kernel->left; x++) row[x * step] = kernel->padding[c];
+            for (Py_ssize_t x = inside ? right : 0; x < kernel->columns; x++) row[x * step] = kernel->padding[c];
         }
-    } else {
-        for (; o + 4 <= n; o += 4) {
-            const float *p0 = row + start[o], *p1 = row + start[o + 1];
-            const float *p2 = row + start[o + 2], *p3 = row + start[o + 3];
-            const float *w = weights + o * taps;
-            __m256 a = _mm256_mul_ps(_mm256_loadu_ps(p0), _mm256_loadu_ps(w));
-            __m256 b = _mm256_mul_ps(_mm256_loadu_ps(p1), _mm256_loadu_ps(w + taps));
-            __m256 c = _mm256_mul_ps(_mm256_loadu_ps(p2), _mm256_loadu_ps(w + 2 * taps));
-            __m256 d = _mm256_mul_ps(_mm256_loadu_ps(p3), _mm256_loadu_ps(w + 3 * taps));
-            for (Py_ssize_t k = 8; k < taps; k += 8) {
-                a = _mm256_fmadd_ps(_mm256_loadu_ps(p0 + k), _mm256_loadu_ps(w + k), a);
-                b = _mm256_fmadd_ps(_mm256_loadu_ps(p1 + k), _mm256_loadu_ps(w + taps + k), b);
-                c = _mm256_fmadd_ps(_mm256_loadu_ps(p2 + k), _mm256_loadu_ps(w + 2 * taps + k), c);
-                d = _mm256_fmadd_ps(_mm256_loadu_ps(p3 + k), _mm256_loadu_ps(w + 3 * taps + k), d);
-            }
-            __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-            _mm_storeu_ps(out + o, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
+/* RGBRGB... to three planes, `plane` floats apart, or to one of luminance (ITU-R BT.601, as JPEG's Y). */
+static void split_planes(const float *__restrict row, Py_ssize_t width, int luminance, float *__restrict planes,
+                         Py_ssize_t plane)
+{
+    for (Py_ssize_t x = 0; luminance && x < width; x++)
+        planes[x] = 0.299f * row[3 * x] + 0.587f * row[3 * x + 1] + 0.114f * row[3 * x + 2];
+    for (Py_ssize_t x = 0; !luminance && x < width; x++) {
+        planes[x] = row[3 * x];
+        planes[plane + x] = row[3 * x + 1];
+        planes[2 * plane + x] = row[3 * x + 2];
+    }
+}
+
+/* Filtered rows through the horizontal pass to `count` channels from `first` on. */
+static void resample_rows(const Kernel *kernel, const Scratch *scratch, const float *row, int rows, Py_ssize_t first,
+                          Py_ssize_t count, float *out)
+{
+    const float one = 1, zero = 0;
+    const Finish finish = {kernel->scale + first, kernel->offset + first, count, kernel->channel_stride,
+                           kernel->row_stride};
+    const Finish plain = {&one, &zero, 1, 0, 0};
+    out += first * kernel->channel_stride;
+    if (kernel->column_stride == 1) {
+        horizontal_pass(row, kernel->row_floats, rows, &kernel->across, &finish, out);
+        return;
+    }
+    for (int r = 0; r < rows; r++, out += kernel->row_stride) {
+        horizontal_pass(row + r * kernel->row_floats, 0, 1, &kernel->across, &plain, scratch->resampled);
+        for (Py_ssize_t c = 0; c < count; c++) {
+            float *to = out + c * kernel->channel_stride;
+            const float a = finish.scale[c], b = finish.offset[c];
+            for (Py_ssize_t x = 0; x < kernel->across.count; x++)
+                to[x * kernel->column_stride] = a * scratch->resampled[x] + b;
         }
     }
-#endif
-    for (; o < n; o++) {
-        const float *p = row + start[o], *w = weights + o * taps;
-        float s = 0;
-        for (Py_ssize_t k = 0; k < taps; k++) s += p[k] * w[k];
-        out[o] = s;
+}
+
+/* The filtered rows of one step, of output rows from y on, to its channels. */
+static void write_rows(const Kernel *kernel, const Scratch *scratch, Py_ssize_t step, Py_ssize_t y, int rows, float *out)
+{
+    const float *row = scratch->rows + step * kernel->batch * kernel->row_floats;
+    const Py_ssize_t first = step * kernel->each;
+    out += (kernel->top + y) * kernel->row_stride + kernel->left * kernel->column_stride;
+    if (kernel->samples == 1) {
+        resample_rows(kernel, scratch, row, rows, first, kernel->each, out);
+        return;
+    }
+    for (int r = 0; r < rows; r++, row += kernel->row_floats, out += kernel->row_stride) {
+        split_planes(row, kernel->width, kernel->each == 1, scratch->planes, kernel->plane_floats);
+        for (Py_ssize_t c = 0; c < kernel->each; c++)
+            resample_rows(kernel, scratch, scratch->planes + c * kernel->plane_floats, 1, first + c, 1, out);
+    }
+}
+
+/* Where the rows of a piece are: in the source, or side by side in the scratch. `coming` is the next output row. */
+static void find_rows(const Kernel *kernel, const Source *source, const Scratch *scratch, Py_ssize_t first,
+                      const Row *coming, Strip *piece)
+{
+    const char *data = source->data + (first - source->origin) * source->row;
+    piece->ahead = data, piece->ahead_bytes = 0;
+    if (source->packed) {
+        piece->rows = data, piece->stride = source->row;
+        if (!coming || source->row <= 0) return;
+        piece->ahead = source->data + (coming->first - source->origin) * source->row;
+        piece->ahead_bytes = (coming->end - coming->first) * source->row;
+        return;
+    }
+    piece->rows = scratch->source;
+    piece->stride = piece->width * (kernel->kind == 'B' ? 1 : kernel->kind == 'f' ? 4 : 2);
+    for (Py_ssize_t k = 0; k < piece->own + piece->shared; k++)
+        pack_row(source, data + k * source->row, kernel->width, kernel->samples, scratch->source + k * piece->stride);
+}
+
+/* One output row of the plan: `done` source rows of it are done, `rows` follow. With the last ones it is filtered, and
+   waits in `slot` until `flush`. */
+typedef struct {
+    Py_ssize_t y, done, rows, slot;
+    const float *before;
+    float *after;
+    int last, flush;
+} Turn;
+
+static void take_piece(const Kernel *kernel, const Source *source, const Scratch *scratch, const Turn *turn, float *out)
+{
+    const Row *plan = kernel->rows + turn->y;
+    const Py_ssize_t own = plan->strip.own > turn->done ? plan->strip.own - turn->done : 0, rows = turn->rows;
+    const int more = turn->done == 0 && turn->y + 1 < kernel->count;
+    Strip piece;  /* field by field: a copy of the whole would be read back before it is written */
+    piece.own = own < rows ? own : rows, piece.shared = rows - piece.own;
+    piece.even = plan->strip.even, piece.tall = plan->strip.tall;
+    piece.weights = plan->strip.weights + turn->done;
+    piece.resumed = turn->done > plan->strip.own;
+    piece.next = plan->strip.next + (piece.resumed ? turn->done - plan->strip.own : 0);
+    piece.width = kernel->width * kernel->samples;
+    find_rows(kernel, source, scratch, plan->first + turn->done, more ? plan + 1 : NULL, &piece);
+    for (Py_ssize_t i = 0; i < kernel->step_count; i++) {
+        const Py_ssize_t at = i * kernel->row_floats;
+        const Step *step = kernel->steps + i;
+        float *row = scratch->rows + (i * kernel->batch + turn->slot) * kernel->row_floats;
+        piece.before = turn->done ? scratch->kept + at : turn->before ? turn->before + at : NULL;
+        piece.kept = turn->last ? NULL : scratch->kept + at;
+        piece.after = turn->after + at;
+        if (step->table) table_pass(kernel->kind, &piece, step->table, scratch->entries, kernel->row_floats, row);
+        else vertical_pass(kernel->kind, &piece, step->clip, row);
+        piece.ahead_bytes = 0;
+        if (turn->flush) write_rows(kernel, scratch, i, turn->y - turn->slot, (int)turn->slot + 1, out);
+    }
+}
+
+/* Output rows [begin, end) of one frame; where rows are shared, from the row before, for what it carries along. */
+static void run_frame(const Kernel *kernel, const Source *source, float *memory, float *out, Py_ssize_t begin,
+                      Py_ssize_t end)
+{
+    const Scratch scratch = share(kernel, memory);
+    int whole = source->packed;
+    Turn turn = {0, 0, 0, 0, NULL, scratch.carry, 0, 0};
+    for (Py_ssize_t i = 0; i < kernel->step_count; i++) whole = whole && !kernel->steps[i].table;
+    if (begin == 0) pad(kernel, out);
+    for (turn.y = begin > 0 && kernel->sharing ? begin - 1 : begin; turn.y < end; turn.y++) {
+        const Strip *strip = &kernel->rows[turn.y].strip;
+        const Py_ssize_t total = strip->own + strip->shared;
+        const int full = turn.y >= begin && ((turn.y - begin) % kernel->batch + 1 == kernel->batch || turn.y + 1 == end);
+        turn.slot = turn.y >= begin ? (turn.y - begin) % kernel->batch : 0;
+        turn.done = turn.last = 0;
+        while (!turn.last) {
+            turn.rows = whole || total - turn.done < PIECE ? total - turn.done : PIECE;
+            turn.last = turn.done + turn.rows == total;
+            turn.flush = full && turn.last;
+            take_piece(kernel, source, &scratch, &turn, out);
+            turn.done += turn.rows;
+        }
+        turn.before = strip->shared ? turn.after : NULL;
+        turn.after = scratch.carry + (turn.after == scratch.carry ? kernel->step_count * kernel->row_floats : 0);
     }
 }
 

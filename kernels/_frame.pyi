@@ -1,6 +1,7 @@
 """Shape of the compiled modules `kernels._frame_<level>`; there is no module of this very name at run time."""
 
-from collections.abc import Sequence
+from array import array
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +20,25 @@ class Resampler:
         x_weights: NDArray[np.float32],
         width: int,
     ) -> None: ...
-    def clip(
+
+class Loop:
+    """One prepared kernel."""
+
+    def __init__(
         self,
-        frame: NDArray[np.generic],
+        taps: Resampler,
+        kind: str,
         samples: int,
-        base: int,
-        low: float,
-        high: float,
-        scale: Sequence[float],
-        offset: Sequence[float],
-        out: NDArray[np.float32],
-        begin: int,
-        end: int,
+        steps: list[tuple[Any, ...]],
+        in_rows: int,
+        shape: tuple[int, int, int],
+        box: tuple[int, int],
+        channels_last: bool,
+        scale: array[float],
+        offset: array[float],
+        padding: array[float],
+        colour: str | tuple[NDArray[np.uint16], int],
     ) -> None: ...
-    def table(
-        self,
-        frame: NDArray[np.generic],
-        samples: int,
-        table: NDArray[np.float32],
-        bias: int,
-        scale: Sequence[float],
-        offset: Sequence[float],
-        out: NDArray[np.float32],
-        begin: int,
-        end: int,
-    ) -> None: ...
+    def run(
+        self, frames: NDArray[np.generic], out: NDArray[np.float32], begin: int, end: int, origin: int = -1
+    ) -> bool: ...

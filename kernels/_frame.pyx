@@ -1,115 +1,86 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The frame loop, without the GIL: clip or table, vertical pass, horizontal pass, affine per channel, layout.
+"""Between Python and the frame loop of `_frame.h`: addresses, strides and the scratch rows.
 
-Arguments arrive validated from `kernels/frame.py`; nothing here raises but for memory and buffers.
-One call computes the output rows [begin, end), so threads may share a frame; every output row is computed the
-same way whatever the split, hence bit-identical results.
+Numbers arrive validated from `kernels/frame.py`; what is checked here is what each call brings, frames and a tensor.
+One call computes the output rows [begin, end), so threads may share a frame; every output row is computed the same
+way whatever the split, hence bit-identical results.
 """
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memmove, memset
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport int32_t, uint16_t
+from libc.stdlib cimport calloc, free
 
 cdef extern from "_frame.h":
-    ctypedef struct Strip:
-        const char* rows
-        Py_ssize_t stride
+    int AS_STORED, YBR_FULL, YBR_FULL_422, PALETTE
+
+    ctypedef struct Source:
+        const char* data
+        Py_ssize_t origin, row, column, sample
+        int size, packed, colour
+        const uint16_t* palette
+        Py_ssize_t entries
+        int first
+
+    ctypedef struct Row:
+        pass
+
+    ctypedef struct Down:
+        const int32_t* start
+        const int32_t* extent
         const float* weights
-        Py_ssize_t count
-        Py_ssize_t width
-        const char* ahead
-        Py_ssize_t ahead_bytes
+        Py_ssize_t count, taps
+
+    ctypedef struct Across:
+        const int32_t* start
+        const float* weights
+        Py_ssize_t count, taps, near_taps
+        const int32_t* near_index
+        const float* near_weights
 
     ctypedef struct Clip:
-        int base
-        float low
-        float high
+        int base, range
+        float low, high
+        int whole
+        Py_ssize_t most
 
-    void vertical_u8(const Strip* strip, Clip clip, float* row) noexcept nogil
-    void vertical_u16(const Strip* strip, Clip clip, float* row) noexcept nogil
-    void vertical_s16(const Strip* strip, Clip clip, float* row) noexcept nogil
-    void vertical_f32(const Strip* strip, Clip clip, float* row) noexcept nogil
-    void table_u8(const uint8_t* samples, Py_ssize_t n, const float* table, float* row) noexcept nogil
-    void table_u16(const uint16_t* samples, Py_ssize_t n, const float* table, float* row) noexcept nogil
-    void table_s16(const int16_t* samples, Py_ssize_t n, const float* table, float* row) noexcept nogil
-    void horizontal_pass(const float* row, const int32_t* start, const float* weights, Py_ssize_t n,
-                         Py_ssize_t taps, float* out) noexcept nogil
+    ctypedef struct Step:
+        Clip clip
+        const float* table
 
-cdef enum:
-    MARGIN = 16  # floats past a row that the horizontal pass may read, with weight 0
+    ctypedef struct Kernel:
+        const Row* rows
+        Py_ssize_t count, width
+        int sharing, samples
+        char kind
+        Across across
+        const Step* steps
+        Py_ssize_t step_count, each
+        const float* scale
+        const float* offset
+        const float* padding
+        Py_ssize_t height, columns, top, left
+        Py_ssize_t row_stride, column_stride, channel_stride
 
-cdef struct Source:
-    const char* data
-    Py_ssize_t stride       # bytes from row to row
-    Py_ssize_t width        # samples in a row
-    int samples             # per pixel: 1 or 3
-    char kind               # B, H, h or f: the struct module's letters
-    Clip clip
-    const float* table      # entry of sample value 0, or NULL for the clip
-
-cdef struct Target:
-    float* data             # first element of the box that is written
-    Py_ssize_t row_stride   # all three in floats
-    Py_ssize_t column_stride
-    Py_ssize_t channel_stride
-    Py_ssize_t channels
-    const float* scale      # per channel
-    const float* offset
-
-cdef struct Scratch:
-    float* row              # one filtered source row, interleaved like the source
-    float* resampled        # the same after the horizontal pass
-    float* planes           # three planes of one row, for three samples per pixel
-    float* band             # source rows after the table
+    bint arrange_rows(const Down* down, Row* rows)
+    Py_ssize_t used_taps(const Across* across)
+    Py_ssize_t arrange_near(const Across* across, Py_ssize_t taps, int32_t* index, float* near)
+    Py_ssize_t measure(Kernel* kernel, Py_ssize_t taps)
+    void run_frame(const Kernel* kernel, const Source* source, float* memory, float* out, Py_ssize_t begin,
+                   Py_ssize_t end) noexcept nogil
 
 
-cdef inline void vertical_pass(char kind, const Strip* strip, Clip clip, float* row) noexcept nogil:
-    if kind == c'H':
-        vertical_u16(strip, clip, row)
-    elif kind == c'h':
-        vertical_s16(strip, clip, row)
-    elif kind == c'B':
-        vertical_u8(strip, clip, row)
-    else:
-        vertical_f32(strip, clip, row)
+cdef inline char letter(const Py_buffer* view) noexcept:
+    """The struct module's letter of samples in native byte order, 0 for others; NumPy marks unaligned ones."""
+    cdef const char* format = view.format
+    if format[0] == c'=' or format[0] == c'^':
+        format += 1
+    return format[0] if format[1] == 0 else 0
 
 
-cdef inline void table_row(const Source* source, Py_ssize_t y, float* row) noexcept nogil:
-    cdef const char* samples = source.data + y * source.stride
-    if source.kind == c'H':
-        table_u16(<const uint16_t*>samples, source.width, source.table, row)
-    elif source.kind == c'h':
-        table_s16(<const int16_t*>samples, source.width, source.table, row)
-    else:
-        table_u8(<const uint8_t*>samples, source.width, source.table, row)
-
-
-cdef void write_row(const float* row, Py_ssize_t n, const Target* target, Py_ssize_t y, Py_ssize_t c) noexcept nogil:
-    """Affine and layout: one row of one channel."""
-    cdef Py_ssize_t x, step = target.column_stride
-    cdef float a = target.scale[c], b = target.offset[c]
-    cdef float* to = target.data + y * target.row_stride + c * target.channel_stride
-    if step == 1:
-        for x in range(n):
-            to[x] = a * row[x] + b
-    else:
-        for x in range(n):
-            to[x * step] = a * row[x] + b
-
-
-cdef void split_planes(const float* row, Py_ssize_t width, bint luminance, float* planes) noexcept nogil:
-    """RGBRGB... to three planes, or to one of luminance (ITU-R BT.601, as JPEG's Y)."""
-    cdef Py_ssize_t x, plane = width + MARGIN
-    for x in range(width):
-        planes[x] = row[3 * x]
-        planes[plane + x] = row[3 * x + 1]
-        planes[2 * plane + x] = row[3 * x + 2]
-    if luminance:
-        for x in range(width):
-            planes[x] = (<float>0.299 * planes[x] + <float>0.587 * planes[plane + x]
-                         + <float>0.114 * planes[2 * plane + x])
-
-
+@cython.final
 cdef class Resampler:
     """The taps of one plan, ready for the loop.
 
@@ -118,115 +89,200 @@ cdef class Resampler:
     """
     cdef const int32_t[::1] y_start, y_extent, x_start
     cdef const float[:, ::1] y_weights, x_weights
+    cdef Row* plan
+    cdef Across across
+    cdef void* near
+    cdef bint sharing
     cdef Py_ssize_t width
     cdef readonly Py_ssize_t rows, columns
 
-    def __init__(self, const int32_t[::1] y_start, const int32_t[::1] y_extent, const float[:, ::1] y_weights,
-                 const int32_t[::1] x_start, const float[:, ::1] x_weights, Py_ssize_t width):
+    def __cinit__(self, const int32_t[::1] y_start, const int32_t[::1] y_extent, const float[:, ::1] y_weights,
+                  const int32_t[::1] x_start, const float[:, ::1] x_weights, Py_ssize_t width):
+        cdef Down down = Down(&y_start[0], &y_extent[0], &y_weights[0, 0], y_start.shape[0], y_weights.shape[1])
         self.y_start, self.y_extent, self.y_weights = y_start, y_extent, y_weights
         self.x_start, self.x_weights = x_start, x_weights
         self.width = width
         self.rows, self.columns = y_start.shape[0], x_start.shape[0]
+        self.plan = <Row*>PyMem_Calloc(self.rows, sizeof(Row))
+        if self.plan == NULL:
+            raise MemoryError
+        self.sharing = arrange_rows(&down, self.plan)
+        self.across = Across(&x_start[0], &x_weights[0, 0], self.columns, x_weights.shape[1], 0, NULL, NULL)
+        self._arrange()
 
-    def clip(self, frame, int samples, int base, float low, float high, const float[::1] scale,
-             const float[::1] offset, float[:, :, :] out, Py_ssize_t begin, Py_ssize_t end):
-        """out[c, y, x] = scale[c] * resampled(clip(sample - base, low, high)) + offset[c]."""
-        cdef Source source
-        source.samples, source.table = samples, NULL
-        source.clip = Clip(base, low, high)
-        self._run(frame, &source, scale, offset, out, begin, end)
+    def __dealloc__(self):
+        PyMem_Free(self.plan)
+        PyMem_Free(self.near)
 
-    def table(self, frame, int samples, const float[::1] table, int bias, const float[::1] scale,
-              const float[::1] offset, float[:, :, :] out, Py_ssize_t begin, Py_ssize_t end):
-        """out[c, y, x] = scale[c] * resampled(table[sample + bias]) + offset[c]; table covers the sample type."""
-        cdef Source source
-        source.samples, source.table = samples, &table[0] + bias
-        source.clip = Clip(0, 0.0, 1.0)
-        self._run(frame, &source, scale, offset, out, begin, end)
-
-    cdef _run(self, object frame, Source* source, const float[::1] scale, const float[::1] offset,
-              float[:, :, :] out, Py_ssize_t begin, Py_ssize_t end):
-        cdef Py_ssize_t size = sizeof(float)
-        cdef Target target = Target(&out[0, 0, 0], out.strides[1] // size, out.strides[2] // size,
-                                    out.strides[0] // size, out.shape[0], &scale[0], &offset[0])
-        cdef bint done = False
-        cdef Py_buffer view
-        PyObject_GetBuffer(frame, &view, PyBUF_STRIDES | PyBUF_FORMAT)
-        try:
-            source.data, source.stride, source.kind = <const char*>view.buf, view.strides[0], view.format[0]
-            source.width = self.width * source.samples
-            with nogil:
-                done = self._rows(source, &target, begin, end)
-        finally:
-            PyBuffer_Release(&view)
-        if not done:
-            raise MemoryError("no memory for the scratch rows of one frame")
-
-    cdef bint _rows(self, const Source* source, const Target* target, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-        """All rows of one call; False when there is no memory for the scratch."""
-        cdef Py_ssize_t row = source.width + MARGIN, plane = self.width + MARGIN
-        cdef Py_ssize_t planes = 3 * plane if source.samples == 3 else 0
-        cdef Py_ssize_t band = 2 * self.y_weights.shape[1] * row if source.table != NULL else 0
-        cdef float* memory = <float*>malloc((row + self.columns + planes + band) * sizeof(float))
-        cdef Scratch scratch = Scratch(memory, memory + row, memory + row + self.columns,
-                                       memory + row + self.columns + planes)
-        if memory == NULL:
-            return False
-        memset(memory, 0, (row + self.columns + planes) * sizeof(float))
-        if source.table == NULL:
-            self._clip_rows(source, target, &scratch, begin, end)
-        else:
-            self._table_rows(source, target, &scratch, begin, end)
-        free(memory)
-        return True
-
-    cdef void _clip_rows(self, const Source* source, const Target* target, const Scratch* scratch, Py_ssize_t begin,
-                         Py_ssize_t end) noexcept nogil:
-        """Each output row straight from the source rows that it needs."""
-        cdef Py_ssize_t y, ready, more
-        cdef Strip strip
-        for y in range(begin, end):
-            ready = self.y_start[y] + self.y_extent[y]
-            more = self.y_start[y + 1] + self.y_extent[y + 1] - ready if y + 1 < end and source.stride > 0 else 0
-            strip = Strip(source.data + self.y_start[y] * source.stride, source.stride, &self.y_weights[y, 0],
-                          self.y_extent[y], source.width, source.data + ready * source.stride, more * source.stride)
-            vertical_pass(source.kind, &strip, source.clip, scratch.row)
-            self._columns(source, target, scratch, y)
-
-    cdef void _table_rows(self, const Source* source, const Target* target, const Scratch* scratch, Py_ssize_t begin,
-                          Py_ssize_t end) noexcept nogil:
-        """Each source row through the table once, into a sliding band of rows; then as above."""
-        cdef Py_ssize_t pitch = source.width + MARGIN, capacity = 2 * self.y_weights.shape[1]
-        cdef Py_ssize_t y, first, last, origin = self.y_start[begin], ready = origin
-        cdef Strip strip
-        for y in range(begin, end):
-            first, last = self.y_start[y], self.y_start[y] + self.y_extent[y]
-            if last - origin > capacity:
-                if ready > first:
-                    memmove(scratch.band, scratch.band + (first - origin) * pitch,
-                            (ready - first) * pitch * sizeof(float))
-                else:
-                    ready = first
-                origin = first
-            while ready < last:
-                table_row(source, ready, scratch.band + (ready - origin) * pitch)
-                ready += 1
-            strip = Strip(<const char*>(scratch.band + (first - origin) * pitch), pitch * sizeof(float),
-                          &self.y_weights[y, 0], self.y_extent[y], source.width, NULL, 0)
-            vertical_f32(&strip, source.clip, scratch.row)
-            self._columns(source, target, scratch, y)
-
-    cdef void _columns(self, const Source* source, const Target* target, const Scratch* scratch,
-                       Py_ssize_t y) noexcept nogil:
-        """Horizontal pass and output of one filtered row; three samples are split into planes first."""
-        cdef Py_ssize_t c, taps = self.x_weights.shape[1]
-        if source.samples == 1:
-            horizontal_pass(scratch.row, &self.x_start[0], &self.x_weights[0, 0], self.columns, taps, scratch.resampled)
-            for c in range(target.channels):
-                write_row(scratch.resampled, self.columns, target, y, c)
+    cdef _arrange(self):
+        """The near layout of the horizontal pass, where the level has one that serves these taps."""
+        cdef Py_ssize_t taps = used_taps(&self.across)
+        cdef Py_ssize_t size = arrange_near(&self.across, taps, NULL, NULL)
+        if size == 0:
             return
-        split_planes(scratch.row, self.width, target.channels == 1, scratch.planes)
-        for c in range(target.channels):
-            horizontal_pass(scratch.planes + c * (self.width + MARGIN), &self.x_start[0], &self.x_weights[0, 0],
-                            self.columns, taps, scratch.resampled)
-            write_row(scratch.resampled, self.columns, target, y, c)
+        self.near = PyMem_Calloc(size, sizeof(int32_t) + sizeof(float))
+        if self.near == NULL:
+            raise MemoryError
+        self.across.near_taps = taps
+        self.across.near_index, self.across.near_weights = <int32_t*>self.near, <float*>self.near + size
+        arrange_near(&self.across, taps, <int32_t*>self.near, <float*>self.near + size)
+
+
+@cython.final
+cdef class Loop:
+    """One prepared kernel: taps, transforms and constants with their addresses, and the scratch rows of a call.
+
+    kind : "B", "H", "h" or "f", the struct module's letter of the stored samples
+    samples : 1 or 3 per pixel in the loop
+    steps : of each transform (table, bias) or (base, range, low, high)
+    shape : (channels, rows, columns) of the tensor; box : (top, left) of what is computed, the rest is padding
+    scale, offset, padding : float32[channels]
+    colour : AS_STORED, YBR_FULL, YBR_FULL_422, or for PALETTE the pair uint16[n, 3] and first index
+    """
+    cdef Kernel kernel
+    cdef Resampler taps
+    cdef char kind
+    cdef int stored_samples, colour, first_entry
+    cdef const uint16_t[:, ::1] palette
+    cdef Step* steps
+    cdef list tables
+    cdef const float[::1] scale, offset, padding
+    cdef Py_ssize_t in_rows, scratch_floats
+    cdef Py_ssize_t[3] shape  # of the tensor of one frame, as it lies in memory
+    cdef float* scratch
+    cdef bint busy
+
+    def __cinit__(self, Resampler taps, str kind, int samples, list steps, Py_ssize_t in_rows, tuple shape, tuple box,
+                  bint channels_last, const float[::1] scale, const float[::1] offset, const float[::1] padding,
+                  object colour):
+        cdef Kernel* kernel = &self.kernel
+        self.taps, self.in_rows = taps, in_rows
+        self.scale, self.offset, self.padding = scale, offset, padding
+        self.steps = <Step*>PyMem_Calloc(len(steps), sizeof(Step))
+        if self.steps == NULL:
+            raise MemoryError
+        self.tables = [self._step(&self.steps[i], step) for i, step in enumerate(steps)]
+        kernel.rows, kernel.count, kernel.width, kernel.sharing = taps.plan, taps.rows, taps.width, taps.sharing
+        kernel.across, kernel.steps, kernel.step_count = taps.across, self.steps, len(steps)
+        kernel.scale, kernel.offset, kernel.padding = &scale[0], &offset[0], &padding[0]
+        kernel.samples, kernel.each = samples, shape[0] // len(steps)
+        self._lay_out(shape, box, channels_last)
+        self._colour(kind, colour)
+        self.scratch_floats = measure(kernel, taps.y_weights.shape[1])
+        self.scratch = <float*>PyMem_Calloc(self.scratch_floats, sizeof(float))
+        if self.scratch == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.steps)
+        PyMem_Free(self.scratch)
+
+    cdef object _step(self, Step* step, tuple numbers):
+        """Fill `step`; what must live as long is returned."""
+        cdef const float[::1] table
+        if len(numbers) == 2:
+            table = numbers[0]
+            step.table = &table[0] + <Py_ssize_t>numbers[1]
+            return table
+        step.clip.base, step.clip.range, step.clip.low, step.clip.high = numbers
+        step.clip.whole = step.clip.low == 0 and step.clip.high == step.clip.range
+        step.clip.most = 65535 // max(step.clip.range, 1)
+        return None
+
+    cdef _lay_out(self, tuple shape, tuple box, bint channels_last):
+        cdef Kernel* kernel = &self.kernel
+        cdef Py_ssize_t channels
+        channels, kernel.height, kernel.columns = shape
+        kernel.top, kernel.left = box
+        kernel.channel_stride = 1 if channels_last else kernel.height * kernel.columns
+        kernel.column_stride = channels if channels_last else 1
+        kernel.row_stride = kernel.columns * kernel.column_stride
+        for i, n in enumerate((*shape[1:], channels) if channels_last else shape):
+            self.shape[i] = n
+
+    cdef _colour(self, str kind, object colour):
+        """How stored pixels become those of the loop."""
+        self.kind, self.kernel.kind, self.stored_samples = ord(kind), ord(kind), self.kernel.samples
+        if isinstance(colour, tuple):
+            self.palette, self.first_entry = colour
+            self.colour, self.stored_samples, self.kernel.kind = PALETTE, 1, c'H'
+            return
+        self.colour = {"": AS_STORED, "YBR_FULL": YBR_FULL, "YBR_FULL_422": YBR_FULL_422}[colour]
+        if self.colour == YBR_FULL_422:
+            self.stored_samples = 2
+
+    def run(self, frames, out, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t origin=-1):
+        """Output rows [begin, end) of each frame. `frames` begins with stored row `origin`; -1: it is all rows.
+
+        False, and nothing done, when an array is not of the prepared type, shape or layout.
+        """
+        cdef Py_buffer source, target
+        cdef bint fits
+        try:
+            PyObject_GetBuffer(frames, &source, PyBUF_STRIDES | PyBUF_FORMAT)
+        except (BufferError, TypeError, ValueError):
+            return False
+        try:
+            try:
+                PyObject_GetBuffer(out, &target, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            except (BufferError, TypeError, ValueError):
+                return False
+            try:
+                fits = self._fits(&source, &target, origin)
+                if fits:
+                    self._run(&source, &target, begin, end, origin)
+            finally:
+                PyBuffer_Release(&target)
+        finally:
+            PyBuffer_Release(&source)
+        return fits
+
+    cdef bint _fits(self, const Py_buffer* source, const Py_buffer* target, Py_ssize_t origin) noexcept:
+        cdef int more = source.ndim - 2 - (self.stored_samples > 1)
+        if letter(source) != self.kind or more < 0 or more > 1:
+            return False
+        if letter(target) != c'f' or target.ndim != 4 or <size_t>target.buf % 4 != 0:
+            return False
+        if target.shape[0] != (source.shape[0] if more else 1) or target.shape[1] != self.shape[0]:
+            return False
+        if target.shape[2] != self.shape[1] or target.shape[3] != self.shape[2]:
+            return False
+        if self.stored_samples > 1 and source.shape[more + 2] != self.stored_samples:
+            return False
+        return source.shape[more + 1] == self.taps.width and (origin >= 0 or source.shape[more] == self.in_rows)
+
+    cdef Source _source(self, const Py_buffer* view, int more, Py_ssize_t origin) noexcept:
+        """The first frame."""
+        cdef Source source
+        source.data, source.origin, source.size = <const char*>view.buf, max(origin, 0), view.itemsize
+        source.row, source.column = view.strides[more], view.strides[more + 1]
+        source.sample = view.strides[more + 2] if self.stored_samples > 1 else source.size
+        source.colour, source.first = self.colour, self.first_entry
+        source.palette = &self.palette[0, 0] if self.colour == PALETTE else NULL
+        source.entries = self.palette.shape[0] if self.colour == PALETTE else 0
+        source.packed = (self.colour == AS_STORED and source.sample == source.size
+                         and source.column == self.stored_samples * source.size
+                         and (<size_t>view.buf | <size_t>source.row) % source.size == 0)
+        return source
+
+    cdef _run(self, const Py_buffer* view, const Py_buffer* target, Py_ssize_t begin, Py_ssize_t end,
+              Py_ssize_t origin):
+        cdef int more = view.ndim - 2 - (self.stored_samples > 1)
+        cdef Py_ssize_t i, step = view.strides[0] if more else 0
+        cdef Py_ssize_t floats = self.shape[0] * self.shape[1] * self.shape[2]
+        cdef bint mine = not self.busy
+        cdef float* memory = self.scratch if mine else <float*>calloc(self.scratch_floats, sizeof(float))
+        cdef Source source = self._source(view, more, origin)
+        if memory == NULL:
+            raise MemoryError("no memory for the scratch rows of one frame")
+        if step % source.size:
+            source.packed = False
+        self.busy = True
+        with nogil:
+            for i in range(target.shape[0]):
+                run_frame(&self.kernel, &source, memory, <float*>target.buf + i * floats, begin, end)
+                source.data += step
+        if mine:
+            self.busy = False
+        else:
+            free(memory)
