@@ -15,6 +15,7 @@ from edge.config.destinations import Destination
 from edge.config.routes import Route
 from edge.errors import EdgeError, PackageError
 from edge.infer.applicability import check_keywords
+from edge.packages.manifest import check_supported
 from edge.packages.package import GRAPH, Package
 from edge.packages.registry import Registry
 from edge.records import Scope
@@ -82,12 +83,7 @@ def _too_far(destination: Destination) -> str:
 
 def _check_runnable(settings: Settings, package: Package) -> None:
     manifest = package.manifest
-    if manifest.scope is not Scope.IMAGE or manifest.task != "classify":
-        raise PackageError(
-            f'packages of scope "{manifest.scope}" and task "{manifest.task}" are not run by this version',
-            which=manifest.name,
-            hint='use a package of scope "image" and task "classify"',
-        )
+    check_supported(manifest)
     check_keywords(manifest.applicability)
     package.read(GRAPH)
     if not backends(package, settings.infer.providers):

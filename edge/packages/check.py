@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edge.errors import EdgeError, PackageError
 from edge.packages import cam, graph, trial
-from edge.packages.manifest import Manifest, SelftestCase
+from edge.packages.manifest import Manifest, SelftestCase, check_supported
 from edge.packages.package import GRAPH, Package
 
 Tensor = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def check(package: Package) -> list[Problem]:
 
 def examine(package: Package) -> Report:
     """As `check`, with what was measured."""
-    problems = [*_member_problems(package), *_keyword_problems(package.manifest)]
+    problems = [*_support_problems(package.manifest), *_member_problems(package), *_keyword_problems(package.manifest)]
     if problems:
         return Report(tuple(problems))
     try:
@@ -62,6 +62,14 @@ def examine(package: Package) -> Report:
 
 def _problem(error: EdgeError) -> Problem:
     return Problem(error.which, error.what, error.hint)
+
+
+def _support_problems(manifest: Manifest) -> list[Problem]:
+    try:
+        check_supported(manifest)
+    except PackageError as error:
+        return [_problem(error)]
+    return []
 
 
 def _member_problems(package: Package) -> list[Problem]:

@@ -223,6 +223,16 @@ def parse(text: bytes) -> Manifest:
     return manifest
 
 
+def check_supported(manifest: Manifest) -> None:
+    """Raise PackageError for a package that is right but that no room of this version runs."""
+    if manifest.scope is not Scope.IMAGE or manifest.task != "classify":
+        raise PackageError(
+            f'packages of scope "{manifest.scope}" and task "{manifest.task}" are not run by this version',
+            which=manifest.name,
+            hint='use a package of scope "image" and task "classify"',
+        )
+
+
 def digest(text: bytes) -> str:
     """The package digest: SHA-256 of the manifest's bytes, in hexadecimal."""
     return hashlib.sha256(text).hexdigest()

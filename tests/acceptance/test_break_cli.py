@@ -56,7 +56,6 @@ def test_a_file_that_is_none_is_named(home: Path, name: str) -> None:
     assert "UID root" not in told, "advice for a scanner helps nobody with a wrong file"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="`models check` does not know what the rooms refuse")
 def test_a_package_that_no_room_runs_is_not_fit_to_run(tmp_path: Path) -> None:
     """The infer room refuses packages of scope series; the vendor must hear it before the hospital does."""
     folder = tmp_path / "package"
