@@ -8,7 +8,6 @@ The order is fixed: grayscale transform, then resize, then normalise. Resizing f
 by up to 0.2 of the normalised range at edges. `kernels.reference` is the float64 oracle of everything here.
 """
 
-from kernels.colour import Palette, colour_to_tensor
 from kernels.components import (
     COMPONENT_2D,
     COMPONENT_3D,
@@ -20,8 +19,6 @@ from kernels.dispatch import build
 from kernels.enhance import clahe, equalize_histogram, percentile_window
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
-from kernels.multiwindow import multiwindow_to_tensor
-from kernels.prepared import FrameKernel
 from kernels.resample import ResamplePlan
 from kernels.rle import rle_decode
 from kernels.volume import VolumeGrid, volume_resample
@@ -29,20 +26,16 @@ from kernels.volume import VolumeGrid, volume_resample
 __all__ = [
     "COMPONENT_2D",
     "COMPONENT_3D",
-    "FrameKernel",
     "GrayscaleTransform",
-    "Palette",
     "ResamplePlan",
     "VolumeGrid",
     "build",
     "clahe",
-    "colour_to_tensor",
     "component_contours",
     "equalize_histogram",
     "frame_to_tensor",
     "heatmap_components",
     "mask_components",
-    "multiwindow_to_tensor",
     "percentile_window",
     "rle_decode",
     "volume_resample",
