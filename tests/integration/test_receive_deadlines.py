@@ -109,7 +109,7 @@ def never_reads(peer: Raw) -> None:
     echoes = pdv(1, 3, dimse.command(echo_elements())) * 1000
     peer.socket.settimeout(0.1)
     begun = time.monotonic()
-    while time.monotonic() - begun < 6:
+    while time.monotonic() - begun < 15:
         try:
             peer.send(echoes)
         except TimeoutError:
@@ -127,7 +127,7 @@ def test_no_connection_outlives_its_deadline(receiver: Receiver, attack: Callabl
     begun = time.monotonic()
     with Raw(receiver.port) as peer:
         attack(peer)
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 15  # the deadlines are a second or two; a busy machine adds to them
 
 
 @pytest.mark.usefixtures("bystander")
