@@ -71,7 +71,7 @@ class FrameKernel:
         An argument, named in the message, does not fit.
     """
 
-    __slots__ = ("_loop", "_rows", "_transforms", "dtype", "in_shape", "out_shape", "plan")
+    __slots__ = ("_is_native", "_loop", "_rows", "_transforms", "dtype", "in_shape", "out_shape", "plan")
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class FrameKernel:
     ) -> None:
         self._transforms = [transform] if isinstance(transform, GrayscaleTransform) else list(transform)
         self.plan, self.dtype = plan, np.dtype(dtype)
+        self._is_native = self.dtype in _NATIVE  # the loop takes others as display values, made beforehand
         stored = 2 if colour == "YBR_FULL_422" else 1 if isinstance(colour, tuple) else samples
         self.in_shape = plan.in_shape if stored == 1 else (*plan.in_shape, stored)
         _check(self.dtype, samples, channels, layout, pad_value, len(self._transforms))
@@ -125,7 +126,7 @@ class FrameKernel:
         With `out` (C-contiguous) nothing is allocated. `num_threads` share one large frame or the stack.
         Raises ValueError naming the argument that does not fit.
         """
-        if out is not None and num_threads == 1 and self._loop.run(frame, out, 0, self._rows.rows):
+        if out is not None and num_threads == 1 and self._is_native and self._loop.run(frame, out, 0, self._rows.rows):
             return out
         return self._with_care(np.asarray(frame), out, num_threads)
 
