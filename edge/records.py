@@ -181,16 +181,21 @@ class Region:
 
     `points` are (column, row) pairs; the top left corner of the first pixel is 0\\0 and the bottom right corner
     of the last is Columns\\Rows. `attention` marks the outline of a heat map: never measured in millimetres.
+    `frame` is the number, from 1, of the frame of a multi-frame source; None where the source is one frame.
     """
 
     source: UID
     points: tuple[tuple[float, float], ...]
     attention: bool = False
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One class of one model: `score` in 0..1 as the model gave it, `threshold` from the signed manifest."""
+    """One class of one model: `score` in 0..1 as the model gave it, `threshold` from the signed manifest.
+
+    `regions`: where it is (a detection), or up to three places that the model's attention was on.
+    """
 
     code: Code
     present: bool
@@ -199,7 +204,43 @@ class Finding:
     calibrated: bool
     rule_out: bool
     urgent: bool
-    region: Region | None = None
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with its unit (UCUM). `finding` says of what, where the manifest does; `regions` where."""
+
+    code: Code
+    value: float
+    unit: Code
+    regions: tuple[Region, ...] = ()
+    finding: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The pixels of one source image, or of one of its frames (from 1), that belong to a segment.
+
+    `bits`: one for each stored pixel of the source, row by row without padding between rows, the first pixel in
+    the lowest bit of the first byte, as PS3.5 8.1.1 has it for BINARY segmentations.
+    """
+
+    source: UID
+    frame: int | None
+    rows: int
+    columns: int
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one class of a segmentation marked: `category` and `type` as PS3.3 C.8.20.2 names them."""
+
+    code: Code
+    category: Code
+    type: Code
+    masks: tuple[Mask, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +274,8 @@ class Result:
     predecessor: UID | None
     device_uid: UID
     series_number: int = 9001
+    measurements: tuple[Measurement, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

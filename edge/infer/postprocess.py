@@ -84,7 +84,7 @@ def _with_region(finding: Finding, heat: Numbers | None, plan: ResamplePlan, sou
     if heat is None or not finding.present:
         return finding
     points = attention.outline(heat, plan)
-    return dataclasses.replace(finding, region=Region(source, points, attention=True)) if points else finding
+    return dataclasses.replace(finding, regions=(Region(source, points, attention=True),)) if points else finding
 
 
 def _of_output(output: Output, outputs: Mapping[str, Tensor]) -> Iterator[Finding]:

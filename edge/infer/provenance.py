@@ -77,7 +77,7 @@ def ours(result: Result, box: BoxIdentity) -> Ours:
         words=_vocabulary(result, package, box, coded, numbers),
         plausible_words=_plausible_words(result),
         numbers=numbers | {str(result.series_number), str(result.revision)},
-        coordinates=frozenset(_packed(finding.region) for finding in result.findings if finding.region),
+        coordinates=frozenset(_packed(region) for finding in result.findings for region in finding.regions),
     )
 
 

@@ -48,7 +48,7 @@ class FindingView:
     calibrated: bool
     threshold: float | None
     tracking_uid: str
-    region: RegionView | None
+    regions: tuple[RegionView, ...]
     measurements: tuple[Measurement, ...]
 
 
@@ -175,7 +175,7 @@ def _finding(group: Node) -> FindingView:
         calibrated=score is not None and _same(score.name, codes.CERTAINTY_OF_FINDING),
         threshold=_number(_parameters(group).get("threshold", "")),
         tracking_uid=group.first_text(codes.TRACKING_UNIQUE_IDENTIFIER),
-        region=next(_regions(group), None),
+        regions=tuple(_regions(group)),
         measurements=tuple(_measurements(group, score)),
     )
 

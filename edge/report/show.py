@@ -21,7 +21,7 @@ def as_text(view: ReportView) -> str:
 
 
 def as_json(view: ReportView) -> dict[str, object]:
-    """The report as JSON values; `reason_code` and `region` are null where there is none."""
+    """The report as JSON values; `reason_code` is null where there is none, so is `region`, the first of `regions`."""
     return {
         "sop_instance_uid": view.sop_instance_uid,
         "study_instance_uid": view.study_instance_uid,
@@ -52,7 +52,8 @@ def _finding_json(finding: FindingView) -> dict[str, object]:
         "calibrated": finding.calibrated,
         "threshold": finding.threshold,
         "tracking_uid": finding.tracking_uid,
-        "region": _region_json(finding.region) if finding.region else None,
+        "region": _region_json(finding.regions[0]) if finding.regions else None,
+        "regions": [_region_json(region) for region in finding.regions],
         "measurements": [{"name": item.name, "value": item.value, "unit": item.unit} for item in finding.measurements],
     }
 
@@ -96,8 +97,8 @@ def _table(findings: tuple[FindingView, ...]) -> Iterator[str]:
         yield f"  {name:<{width}}  {finding.presence.meaning:<14}{_score(finding)}".rstrip()
         for item in finding.measurements:
             yield f"    {item.name}: {item.value} {_unit(item.unit)}".rstrip()
-        if finding.region:
-            yield f"    {_region(finding.region)}"
+        for region in finding.regions:
+            yield f"    {_region(region)}"
 
 
 def _unit(unit: str) -> str:

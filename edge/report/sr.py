@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from edge import reasons
 from edge.records import UID, Code, Finding, Outcome, PackageIdentity, Region, Result, Source
@@ -154,17 +154,16 @@ def _finding_groups(result: Result) -> Iterator[Item]:
     repeated = result.sources if len(result.sources) <= MOST_SOURCES_PER_FINDING else ()
     for finding, identifier, uid in tracked(result):
         code = plain_code(finding.code)
-        region = finding.region
-        where = _source_images(repeated) if region is None else _region(region, sources[region.source])
+        regions = _regions(finding.regions, sources)
         children = [
             *_tracking(identifier, uid),
             code_item(_CONTAINS, codes.FINDING, code),
             *_algorithm(result.package, result.provider, finding.threshold),
-            *where,
+            *(regions or _source_images(repeated)),
             _score(finding),
             code_item(_CONTAINS, code, presence(finding)),
         ]
-        yield container(_CONTAINS, codes.MEASUREMENT_GROUP, children, "1501" if region is None else "1410")
+        yield container(_CONTAINS, codes.MEASUREMENT_GROUP, children, "1410" if regions else "1501")
 
 
 def presence(finding: Finding) -> Code:
@@ -202,9 +201,15 @@ def _source_images(sources: tuple[Source, ...]) -> list[Item]:
     return [image_item(_CONTAINS, name, source.sop_class_uid, source.sop_instance_uid) for source in sources]
 
 
-def _region(region: Region, source: Source) -> list[Item]:
+def _regions(regions: tuple[Region, ...], sources: Mapping[UID, Source]) -> list[Item]:
+    outlines = [_outline(region, sources[region.source]) for region in regions]
+    if not regions:
+        return []
+    if regions[0].attention:
+        return [*outlines, code_item(_CONTAINS, codes.REGION_KIND, codes.ATTENTION_OUTLINE)]
+    return [*outlines, code_item(_MODIFIER, codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY)]
+
+
+def _outline(region: Region, source: Source) -> Item:
     image = image_item(Relationship.SELECTED_FROM, codes.SOURCE, source.sop_class_uid, source.sop_instance_uid)
-    outline = scoord_item(_CONTAINS, codes.IMAGE_REGION, region.points, image)
-    if region.attention:
-        return [outline, code_item(_CONTAINS, codes.REGION_KIND, codes.ATTENTION_OUTLINE)]
-    return [outline, code_item(_MODIFIER, codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY)]
+    return scoord_item(_CONTAINS, codes.IMAGE_REGION, region.points, image)

@@ -38,10 +38,10 @@ def main() -> int:
     frame = opacity(phantom.chest())
     view = report(frame)
     (finding,) = view.findings
-    if finding.region is None:
+    if not finding.regions:
         raise SystemExit("the report has no region")
     TARGET.parent.mkdir(exist_ok=True)
-    drawn(frame, finding.region.points, as_text(view)).save(TARGET, optimize=True)
+    drawn(frame, finding.regions[0].points, as_text(view)).save(TARGET, optimize=True)
     return 0
 
 

@@ -44,6 +44,8 @@ IMAGE = Source(
     columns=1200,
 )
 REGION = Region(IMAGE.sop_instance_uid, ((200.0, 300.0), (320.0, 300.0), (320.0, 380.0), (200.0, 380.0)))
+ATTENTION = dataclasses.replace(REGION, attention=True)
+ELSEWHERE = dataclasses.replace(ATTENTION, points=((700.0, 300.0), (820.0, 300.0), (820.0, 380.0)))
 
 
 def finding(**changes: object) -> Finding:
@@ -76,7 +78,7 @@ DETECTED = result(
     findings=(
         finding(),
         finding(code=EFFUSION, present=False, score=0.49999, rule_out=True, calibrated=True),
-        finding(region=REGION),
+        finding(regions=(REGION,)),
     ),
     predecessor=UID("2.25.77"),
     revision=2,
@@ -89,7 +91,7 @@ _FINDINGS = {
     "detected": (finding(),),
     "below": (finding(present=False, score=0.2),),
     "calibrated": (finding(calibrated=True), finding(code=EFFUSION, present=False, score=0.01, rule_out=True)),
-    "region": (finding(region=REGION), finding(region=dataclasses.replace(REGION, attention=True))),
+    "region": (finding(regions=(REGION,)), finding(regions=(ATTENTION, ELSEWHERE))),
 }
 _ENDS = {
     "succeeded": (Outcome.SUCCEEDED, ""),

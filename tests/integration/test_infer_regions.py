@@ -89,10 +89,10 @@ def test_the_outline_lies_on_the_opacity(bench: Bench, tmp_path: Path, place: st
     shape = {"left": (700, 600), "right": (600, 700), "top": (452, 752), "bottom": (800, 560)}[place]
     (finding,) = tried(bench, stored(shape, place, variant), tmp_path).findings
     assert finding.present
-    assert finding.region is not None
-    assert finding.region.attention
-    assert holds_the_opacity(finding.region.points, shape, place)
-    assert not holds_the_opacity(finding.region.points, shape, place, mirrored=True)
+    assert finding.regions
+    assert finding.regions[0].attention
+    assert holds_the_opacity(finding.regions[0].points, shape, place)
+    assert not holds_the_opacity(finding.regions[0].points, shape, place, mirrored=True)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -116,11 +116,11 @@ def test_a_healthy_chest_has_no_outline_and_an_opacity_in_it_has_one(bench: Benc
     for frame in clean:
         (finding,) = tried(bench, chest_dx(frame), tmp_path).findings
         assert not finding.present
-        assert finding.region is None
+        assert not finding.regions
         (finding,) = tried(bench, chest_dx(planted(frame, "left", 255)), tmp_path).findings
         assert finding.present
-        assert finding.region is not None
-        assert holds_the_opacity(finding.region.points, frame.shape, "left")
+        assert finding.regions
+        assert holds_the_opacity(finding.regions[0].points, frame.shape, "left")
 
 
 @pytest.fixture
@@ -141,10 +141,10 @@ def test_the_report_that_leaves_the_box_shows_the_outline(box: InferBox) -> None
     view: ReportView = read_report(written.read_bytes())
     (finding,) = view.findings
     assert finding.present
-    assert finding.region is not None
-    assert finding.region.attention
-    assert finding.region.source == dataset.SOPInstanceUID
-    assert holds_the_opacity(finding.region.points, (700, 600), "right")
+    assert finding.regions
+    assert finding.regions[0].attention
+    assert finding.regions[0].source == dataset.SOPInstanceUID
+    assert holds_the_opacity(finding.regions[0].points, (700, 600), "right")
     report = dcmread(io.BytesIO(written.read_bytes()))
     assert "millimet" not in str(report).lower()
     said = subprocess.run(

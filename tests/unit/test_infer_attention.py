@@ -118,11 +118,11 @@ def test_only_a_present_finding_has_a_region_and_it_is_its_own(stated: Manifest)
     image = chest_dx(np.zeros((720, 900), np.uint16))
     found = scored(stated, 0.9, 0.1)
     seen = postprocess.with_regions(stated, found, maps(bump(4, 14), bump(13, 4)), image)
-    assert [each.region is None for each in seen] == [False, True]
-    assert dataclasses.replace(seen[0], region=None) == found[0]
-    assert seen[0].region.source == image.SOPInstanceUID
-    assert seen[0].region.attention
-    assert inside(seen[0].region.points, 900 * 14 / 18, 720 * 4 / 18)
+    assert [each.regions == () for each in seen] == [False, True]
+    assert dataclasses.replace(seen[0], regions=()) == found[0]
+    assert seen[0].regions[0].source == image.SOPInstanceUID
+    assert seen[0].regions[0].attention
+    assert inside(seen[0].regions[0].points, 900 * 14 / 18, 720 * 4 / 18)
 
 
 def test_a_package_without_maps_needs_no_geometry(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_ours_reads_back_to_the_same_findings():
     ]
     assert [item.score for item in view.findings] == [0.9312, 0.4999, 0.9312]
     assert [item.threshold for item in view.findings] == [0.5] * 3
-    assert view.findings[2].region.points[:4] == sr_cases.REGION.points
+    assert view.findings[2].regions[0].points[:4] == sr_cases.REGION.points
     assert (view.sop_instance_uid, view.outcome) == (case.report_uid, Outcome.SUCCEEDED)
     assert view.package.digest == case.package.digest
 
@@ -68,6 +68,9 @@ def test_show_json_has_the_keys_of_the_contract(saved, capsys):
     first = shown["findings"][0]
     assert first["code"] == {"value": "233604007", "scheme": "SCT", "meaning": "Pneumonia"}
     assert (first["present"], first["score"], first["region"]) == (True, 0.9312, None)
+    last = shown["findings"][2]
+    assert last["regions"] == [last["region"]]
+    assert last["region"]["source"] == sr_cases.IMAGE.sop_instance_uid
 
 
 @pytest.mark.parametrize("content", [b"", b"not DICOM", bytes(128) + b"DICM" + b"\xff" * 40])

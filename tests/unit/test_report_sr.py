@@ -226,7 +226,9 @@ def test_every_source_is_evidence_and_named_once_when_there_are_many():
 
 def test_region_is_a_closed_polyline_of_its_image():
     (outline,) = (
-        item for item in items(read(result(findings=(finding(region=sr_cases.REGION),)))) if item.ValueType == "SCOORD"
+        item
+        for item in items(read(result(findings=(finding(regions=(sr_cases.REGION,)),))))
+        if item.ValueType == "SCOORD"
     )
 
     assert list(outline.GraphicData) == [200, 300, 320, 300, 320, 380, 200, 380, 200, 300]
@@ -235,11 +237,12 @@ def test_region_is_a_closed_polyline_of_its_image():
 
 
 def test_attention_is_not_bounded_by():
-    region = dataclasses.replace(sr_cases.REGION, attention=True)
-    case = result(findings=(finding(region=region),))
+    case = result(findings=(finding(regions=(sr_cases.ATTENTION, sr_cases.ELSEWHERE)),))
 
     assert meanings(case, "Geometric purpose of region") == []
     assert meanings(case, "Kind of region") == ["Outline of the model's attention, not to be measured"]
+    outlines = [list(item.GraphicData)[:2] for item in items(read(case)) if item.ValueType == "SCOORD"]
+    assert outlines == [[200, 300], [700, 300]]
 
 
 def test_predecessor_is_named_in_the_same_series():
