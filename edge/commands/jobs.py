@@ -75,22 +75,37 @@ def _lines(found: Iterable[JobView]) -> Iterator[str]:
 
 def _show(args: Namespace, journal: Journal) -> int:
     from edge import reasons
-    from edge.journal import views
+    from edge.journal import traces, views
 
     view = views.job(journal, _find(journal, args.id).id)
     assert view is not None
     facts: dict[str, Any] = dataclasses.asdict(view)
     known = view.reason.partition(":")[0] in reasons.CATALOGUE
     facts["sentence"] = reasons.sentence(view.reason) if known else ""
+    facts["trace"] = traces.of_job(journal, args.id)
     facts["deliveries"] = [dataclasses.asdict(each) for each in views.deliveries_of(journal, args.id)]
     if args.json:
         print_json(facts)
         return 0
-    deliveries = facts.pop("deliveries")
+    deliveries, trace = facts.pop("deliveries"), facts.pop("trace")
     print("\n".join(f"{key:<20}{value}" for key, value in facts.items() if value not in ("", None)))
     for each in deliveries:
         print(f"{'delivery':<20}{each['id']} {each['state']} {each['destination']} {each['reason']}".rstrip())
+    if trace:
+        print("\n".join(_trace(trace)))
     return 0
+
+
+def _trace(trace: dict[str, Any]) -> Iterator[str]:
+    """How it came to that: what ran, how long, and every digit; --json has the whole of it."""
+    package, stages = trace["package"], trace["milliseconds"]
+    yield f"{'ran':<20}{package['name']} {package['version']} {package['digest'][:16]} on {trace['provider'] or '-'}"
+    yield f"{'versions':<20}" + " ".join(f"{name}={value}" for name, value in trace["versions"].items())
+    yield f"{'milliseconds':<20}" + (" ".join(f"{name}={value}" for name, value in stages.items()) or "-")
+    for each in trace["scores"]:
+        yield f"{'score':<20}{each['code']} {each['score']!r} (threshold {each['threshold']!r})"
+    for each in trace["sources"]:
+        yield f"{'source':<20}{each['uid']} {each['tag'][:16]}"
 
 
 def _decide(args: Namespace, settings: Settings, journal: Journal) -> int:

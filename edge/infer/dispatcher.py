@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from edge import crypto, reasons
 from edge.config import Settings
 from edge.errors import GateHit, JournalError, SealError
-from edge.infer import egress, outbox, pipeline
+from edge.infer import egress, outbox, pipeline, trace
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
 from edge.infer.meter import Meter
@@ -49,9 +49,10 @@ log = logging.getLogger("edge.infer")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """The images of a job, as far as they could be read."""
+class Seen:
+    """The images of a job: what is stored, and as far as they could be read."""
 
+    members: tuple[Instance, ...]
     sources: tuple[Source, ...]
     datasets: tuple[Dataset, ...]
 
@@ -72,6 +73,7 @@ class Dispatcher:
         self._box = box
         self._sign_key = sign_key
         self._meter = meter
+        self._software = trace.software()
 
     def process(self, job: Job) -> bool:
         """Bring `job` to its end, or back to READY; whether something waits to be delivered. Never raises."""
@@ -100,7 +102,8 @@ class Dispatcher:
         written = outbox.find(self._settings.outbox, request.report_uid)
         if written is not None:
             verdict = Verdict(written.outcome, written.reason)
-            return verdict, self._deliver(job, line, request, verdict, written.blob)
+            seen = Seen(tuple(work.members(self._journal, job)), (), ())
+            return verdict, self._deliver(job, line, request, verdict, written.blob, seen)
         return self._run(job, line, request)
 
     def _run(self, job: Job, line: Line, request: Request) -> tuple[Verdict, bool]:
@@ -109,34 +112,40 @@ class Dispatcher:
             work.retry_later(self._journal, job.id, verdict.reason)
             return verdict, False
         if verdict.outcome not in line.route.send or not line.route.deliver:
-            return verdict, self._finish(job, verdict, UID(""), request.package.digest, [])
+            told = self._told(request, seen, verdict)
+            return verdict, self._finish(job, verdict, UID(""), request.package.digest, [], told)
         result = pipeline.result(request, seen.sources, verdict)
         blob = build_sr(result, box=self._box)
         try:
             self._release(blob, result, seen)
         except GateHit as hit:
             log.warning("report %s held: %s", request.report_uid, hit.reason)
-            return verdict, self._hold(job, line, request, verdict, blob, hit.reason)
+            return verdict, self._hold(job, line, request, verdict, blob, seen, hit.reason)
         outbox.write(self._settings.outbox, request.report_uid, blob)
-        return verdict, self._deliver(job, line, request, verdict, blob)
+        return verdict, self._deliver(job, line, request, verdict, blob, seen)
 
-    def _look(self, job: Job, request: Request) -> tuple[_Seen, Verdict]:
-        members = work.members(self._journal, job)
+    def _look(self, job: Job, request: Request) -> tuple[Seen, Verdict]:
+        members = tuple(work.members(self._journal, job))
         if not members:
-            return _Seen((), ()), pipeline.stopped("no-images")
+            return Seen((), (), ()), pipeline.stopped("no-images")
         if job.attempts > self._settings.infer.attempts:
             # the room itself ended during every attempt, so there is no later one
-            return _Seen(tuple(pipeline.source(each, None) for each in members), ()), pipeline.stopped("internal")
+            sources = tuple(pipeline.source(each, None) for each in members)
+            return Seen(members, sources, ()), pipeline.stopped("internal")
+        return self.examine(request, members)
+
+    def examine(self, request: Request, members: tuple[Instance, ...]) -> tuple[Seen, Verdict]:
+        """Let the package look at `members`; what `edge replay` does again. Nothing is recorded."""
         instance = members[-1]
         try:
             dataset = self._headers.take(instance)
         except (Refusal, SealError) as error:
             reason = error.reason if isinstance(error, Refusal) else "sealed-object-damaged"
-            return _Seen((pipeline.source(instance, None),), ()), pipeline.stopped(reason)
+            return Seen(members, (pipeline.source(instance, None),), ()), pipeline.stopped(reason)
         manifest = request.package.manifest
         received = datetime.datetime.fromtimestamp(instance.received_at, datetime.UTC).date()
         verdict = pipeline.look(manifest, dataset, received, lambda: self._evaluate(manifest.name, instance))
-        return _Seen((pipeline.source(instance, dataset),), (dataset,)), verdict
+        return Seen(members, (pipeline.source(instance, dataset),), (dataset,)), verdict
 
     def _evaluate(self, package: str, instance: Instance) -> tuple[Answer, str]:
         """Unseal into anonymous memory that only the worker gets, and let it look."""
@@ -152,7 +161,7 @@ class Dispatcher:
         finally:
             os.close(data)
 
-    def _release(self, blob: bytes, result: Result, seen: _Seen) -> None:
+    def _release(self, blob: bytes, result: Result, seen: Seen) -> None:
         if not seen.datasets or len(seen.datasets) < len(seen.sources):
             raise GateHit(
                 "an image cannot be read, so nobody can say whether its UIDs hold a patient identifier",
@@ -168,30 +177,40 @@ class Dispatcher:
         retryable = bool(verdict.reason) and reasons.look_up(verdict.reason).retryable
         return retryable and job.attempts < self._settings.infer.attempts
 
-    def _deliver(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes) -> bool:
+    def _told(self, request: Request, seen: Seen, verdict: Verdict, digest: str = "") -> str:
+        outputs = {request.report_uid: digest} if digest else {}
+        return trace.told(request, seen.members, verdict, outputs=outputs, versions=self._software)
+
+    def _deliver(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, seen: Seen) -> bool:
         digest = hashlib.sha256(blob).hexdigest()
         outgoing = [
             Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, self._sign(request, alias, digest))
             for alias in line.route.deliver
         ]
-        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing)
+        told = self._told(request, seen, verdict, digest)
+        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing, told)
 
-    def _hold(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, reason: str) -> bool:
+    def _hold(
+        self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, seen: Seen, reason: str
+    ) -> bool:
         """Nothing is written or signed: a person looks, corrects the cause, and `edge jobs retry` makes it anew."""
         digest = hashlib.sha256(blob).hexdigest()
         outgoing = [
             Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, NO_SIGNATURE, held=reason)
             for alias in line.route.deliver
         ]
-        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing)
+        told = self._told(request, seen, verdict, digest)
+        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing, told)
 
     def _sign(self, request: Request, alias: str, digest: str) -> str:
         return crypto.sign(self._sign_key, result_statement(request.report_uid, alias, digest)).hex()
 
-    def _finish(self, job: Job, verdict: Verdict, report: UID, digest: str, outgoing: list[Outgoing]) -> bool:
+    def _finish(
+        self, job: Job, verdict: Verdict, report: UID, digest: str, outgoing: list[Outgoing], told: str = ""
+    ) -> bool:
         work.finish(
             self._journal, job, outcome=verdict.outcome, reason=verdict.reason, report=report, digest=digest,
-            quarantine=verdict.outcome is Outcome.FAILED, outgoing=outgoing,
+            quarantine=verdict.outcome is Outcome.FAILED, outgoing=outgoing, trace=told,
         )  # fmt: skip
         return any(not item.held for item in outgoing)
 

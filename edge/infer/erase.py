@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.errors import BadObject, JournalError, UsageError
 from edge.infer.headers import Headers
-from edge.journal import Journal, erasure
+from edge.journal import Journal, erasure, traces
 from edge.records import as_code, parse_uid
 from edge.vault import Opener
 
@@ -77,6 +77,7 @@ class Eraser:
             erasure.gone(self._journal, objects, reason)
             done += len(objects)
             yield done
+        traces.forget(self._journal)
         erasure.end(self._journal, study, reason)
 
 

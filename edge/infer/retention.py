@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from edge.config import Settings
-from edge.journal import Journal, retention
+from edge.journal import Journal, retention, traces
 from edge.vault import Opener
 
 ROUND_SECONDS = 600.0
@@ -35,6 +35,7 @@ def erase_expired(settings: Settings, journal: Journal, opener: Opener) -> int:
     if count:
         log.info("erased %d objects", count)
         _forget_reports(journal, settings.outbox)
+        traces.forget(journal)
     return count
 
 

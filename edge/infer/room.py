@@ -27,6 +27,7 @@ from edge.infer.headers import Headers
 from edge.infer.meter import Meter
 from edge.infer.pool import Pool
 from edge.infer.process import Model, load_model
+from edge.infer.replay import Replayer
 from edge.infer.roster import Line, backends, line_up
 from edge.infer.witness import Witness
 from edge.journal import Journal, work
@@ -87,15 +88,22 @@ class Room:
         self._ringer = Ringer(settings.run)
         self.pool.warm()
         self._witness = Witness(self._journal, sign_key, settings.run)
-        self._control = self._controlled(headers)
+        self._control = self._controlled(headers, Replayer(self._journal, by_name, self._dispatcher, box))
         _announce(settings, lines, self._lanes)
 
-    def _controlled(self, headers: Headers) -> Control:
+    def _controlled(self, headers: Headers, replayer: Replayer) -> Control:
         settings = self._settings
         eraser = Eraser(settings.spool, settings.outbox, self._journal, self._opener, headers)
         eraser.resume()
         finder = Finder(self._journal, headers)
-        return Control(settings.run, {"erase": Act(eraser.erase), "find": Act(finder.find, stops=True)})
+        return Control(
+            settings.run,
+            {
+                "erase": Act(eraser.erase),
+                "find": Act(finder.find, stops=True),
+                "replay": Act(replayer.replay, stops=True),
+            },
+        )
 
     def run(self, stopping: threading.Event) -> None:
         """Pass rings on to the lanes until `stopping` is set; then wait until each has ended its job."""

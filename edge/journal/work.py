@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.journal import traces
 from edge.journal.database import Row
 from edge.journal.journal import Journal
 from edge.journal.pausing import NOT_PAUSED
@@ -66,6 +67,15 @@ def members(journal: Journal, job: Job) -> list[Instance]:
         (job.uid,),
     )
     return [as_instance(row) for row in rows]
+
+
+def stored(journal: Journal, sop_instance_uid: str, tag: str) -> Instance | None:
+    """The object with these very bytes, also where a newer one is current; None once it is erased."""
+    row = journal.database.row(
+        f"SELECT {INSTANCE_COLUMNS} FROM instance WHERE sop_instance_uid = ? AND tag = ? AND state <> 'ERASED'",
+        (sop_instance_uid, tag),
+    )
+    return as_instance(row) if row else None
 
 
 def route(journal: Journal, instance: Instance, targets: list[Target], reason: str = "") -> None:
@@ -168,8 +178,9 @@ def finish(
     digest: str,
     quarantine: bool,
     outgoing: list[Outgoing],
+    trace: str = "",
 ) -> None:
-    """End a job with its outcome and queue its results, in one transaction.
+    """End a job with its outcome, its trace (edge.journal.traces) and its results, in one transaction.
 
     Results of earlier revisions that have not been sent are SUPERSEDED, also where this one sends nothing: they speak
     of images that are no longer current. A job that ends after a later revision of its unit queues nothing.
@@ -180,6 +191,8 @@ def finish(
             "UPDATE job SET outcome = ?, report = ?, digest = ?, ended_at = ? WHERE id = ?",
             (outcome, report, digest, journal.clock(), job.id),
         )
+        if trace:
+            traces.add(journal, job.id, trace)
         _supersede(journal, job)
         for item in () if _overtaken(journal, job) else outgoing:
             _queue(journal, job, item)

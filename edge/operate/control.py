@@ -83,7 +83,9 @@ def _answers(own: socket.socket) -> Iterator[dict[str, Any]]:
 
 def as_error(told: dict[str, str]) -> EdgeError:
     """The error that the room describes, of the class with its code."""
-    kinds = {kind.code: kind for kind in (errors.UsageError, errors.JournalError, errors.SealError)}
+    kinds = {
+        kind.code: kind for kind in (errors.UsageError, errors.JournalError, errors.PackageError, errors.SealError)
+    }
     return kinds.get(told["code"], EnvironmentFailure)(told["what"], which=told["which"], hint=told["hint"])
 
 

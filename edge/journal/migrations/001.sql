@@ -88,6 +88,12 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE INDEX delivery_waiting ON delivery (priority, not_before) WHERE state = 'PENDING';
 
+-- What a job looked at, with what, and what came of it: JSON of codes, UIDs and numbers, without any space.
+CREATE TABLE trace (
+    job  INTEGER PRIMARY KEY REFERENCES job (id),
+    told TEXT NOT NULL CHECK (length(told) BETWEEN 2 AND 1048576 AND told NOT GLOB '*[^]A-Za-z0-9_.:,+/"{}[-]*')
+) STRICT;
+
 CREATE TABLE event (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     at     REAL NOT NULL,
