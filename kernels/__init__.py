@@ -15,6 +15,7 @@ from kernels.components import (
     heatmap_components,
     mask_components,
 )
+from kernels.denoise import bilateral_filter, median_filter, non_local_means
 from kernels.dispatch import build
 from kernels.enhance import clahe, equalize_histogram, percentile_window
 from kernels.frame import frame_to_tensor
@@ -29,6 +30,7 @@ __all__ = [
     "GrayscaleTransform",
     "ResamplePlan",
     "VolumeGrid",
+    "bilateral_filter",
     "build",
     "clahe",
     "component_contours",
@@ -36,6 +38,8 @@ __all__ = [
     "frame_to_tensor",
     "heatmap_components",
     "mask_components",
+    "median_filter",
+    "non_local_means",
     "percentile_window",
     "rle_decode",
     "volume_resample",
