@@ -13,10 +13,22 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 __all__ = [
     "AESGCM",
     "InvalidTag",
+    "parse_private",
+    "parse_public",
+    "private_pem",
+    "public_pem",
     "seal_key_pair",
     "seal_public",
     "sign",
@@ -31,6 +43,7 @@ __all__ = [
 _EPHEMERAL = 32
 _TAG = 16
 _ONE_TIME_NONCE = bytes(12)
+_RAW_KEY = 32
 
 
 def seal_key_pair() -> tuple[bytes, bytes]:
@@ -98,6 +111,43 @@ def verify(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def private_pem(private: bytes) -> bytes:
+    """A raw Ed25519 private key as PKCS #8 PEM, which openssl(1) reads too."""
+    key = Ed25519PrivateKey.from_private_bytes(private)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def public_pem(public: bytes) -> bytes:
+    """A raw Ed25519 public key as PEM (SubjectPublicKeyInfo)."""
+    return Ed25519PublicKey.from_public_bytes(public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def parse_private(data: bytes) -> bytes:
+    """The raw Ed25519 private key in `data`: 32 bytes, or an unencrypted PEM. Raises ValueError."""
+    if len(data) == _RAW_KEY:
+        return data
+    try:
+        key = load_pem_private_key(data, password=None)
+    except Exception:  # noqa: BLE001 - several classes, whose texts may hold parts of the key
+        raise ValueError("no private key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("no Ed25519 key")
+    return key.private_bytes_raw()
+
+
+def parse_public(data: bytes) -> bytes:
+    """The raw Ed25519 public key in `data`: 32 bytes, or PEM. Raises ValueError."""
+    if len(data) == _RAW_KEY:
+        return data
+    try:
+        key = load_pem_public_key(data)
+    except Exception:  # noqa: BLE001 - as above
+        raise ValueError("no public key") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("no Ed25519 key")
+    return key.public_bytes_raw()
 
 
 def random_bytes(count: int) -> bytes:

@@ -22,8 +22,9 @@ MANIFEST = "model.toml"
 SIGNATURE = "SIGNATURE"
 GRAPH = "model.onnx"
 
-_MAX_MANIFEST = 1 << 20
+MAX_MANIFEST = 1 << 20
 _MAX_ENTRIES = 2000
+_SIGNATURE_BYTES = 64
 _REPACK = "get the package from its vendor again"
 
 
@@ -53,6 +54,15 @@ class Package:
             raise PackageError("a member is not what the manifest says", which=member, hint=_REPACK)
         return data
 
+    def signature(self) -> bytes | None:
+        """The bytes of `SIGNATURE`, or None when the package is not signed. Nothing is verified here."""
+        if not (self.folder / SIGNATURE).exists():
+            return None
+        data = _read_file(self.folder, SIGNATURE, _SIGNATURE_BYTES)
+        if len(data) != _SIGNATURE_BYTES:
+            raise PackageError("the signature has not 64 bytes", which=SIGNATURE, hint="`edge models sign`")
+        return data
+
     def identity(self) -> PackageIdentity:
         """Who made a result, as reports name it."""
         family = self.manifest.algorithm.family
@@ -78,8 +88,8 @@ def load_folder(folder: Path, origin: str = "") -> Package:
     """
     if not folder.is_dir():
         raise PackageError("there is no such package folder", which=str(folder), hint="give the package's folder")
-    text = _read_file(folder, MANIFEST, _MAX_MANIFEST)
-    if len(text) > _MAX_MANIFEST:
+    text = _read_file(folder, MANIFEST, MAX_MANIFEST)
+    if len(text) > MAX_MANIFEST:
         raise PackageError("the manifest is larger than 1 MiB", which=MANIFEST, hint=_REPACK)
     manifest = parse(text)
     _compare_listing(folder, manifest)
