@@ -18,7 +18,8 @@ from edge.infer.header import number, values
 from edge.infer.preprocess import resampling
 from edge.infer.protocol import Tensor
 from edge.infer.refusal import Refusal
-from edge.packages.manifest import FindingClass, Manifest, Output
+from edge.packages.manifest import Manifest
+from edge.packages.tasks import FindingClass, Output
 from edge.records import UID, Code, Finding, Region
 from kernels import ResamplePlan
 

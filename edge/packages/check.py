@@ -6,18 +6,13 @@ members and graph have passed, and then only in a locked child within the packag
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from edge.errors import EdgeError, PackageError
-from edge.packages import cam, graph, trial
-from edge.packages.manifest import Manifest, SelftestCase, check_supported
+from edge.packages import cam, graph, selftest, trial
+from edge.packages.manifest import Manifest, check_supported
 from edge.packages.package import GRAPH, Package
-
-Tensor = npt.NDArray[np.float32]
+from edge.packages.tasks import OCCLUSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +91,12 @@ def _keyword_problems(manifest: Manifest) -> list[Problem]:
 
 
 def _selftest(package: Package, data: bytes) -> Report:
-    """Run the golden cases. Several outputs are compared one after the other, in the manifest's order."""
+    """Run the golden cases in a locked child."""
     manifest = package.manifest
-    source = manifest.inputs[0]
     cases = manifest.selftest.cases
-    tensors = [_tensor(package, case) for case in cases]
     result = trial.run(
         data,
-        [{source.tensor: tensor} for tensor in tensors],
+        [selftest.inputs(package, case) for case in cases],
         backends=manifest.runtime.backends,
         memory_mib=manifest.limits.memory_mib,
         seconds=manifest.limits.seconds * (len(cases) + 1),
@@ -111,32 +104,21 @@ def _selftest(package: Package, data: bytes) -> Report:
     problems = []
     largest = 0.0
     for case, outputs in zip(cases, result.outputs, strict=True):
-        answered = np.concatenate([outputs[output.tensor].ravel() for output in manifest.outputs])
-        if answered.shape != (len(case.expected),) or not np.isfinite(answered).all():
+        off = selftest.difference(manifest, outputs, selftest.expected(package, case))
+        if off is None:
             problems.append(Problem(case.input, "the graph answers in another shape, or with NaN", "check the graph"))
             continue
-        difference = float(np.abs(answered - np.array(case.expected)).max(initial=0.0))
-        largest = max(largest, difference)
-        if difference > manifest.selftest.tolerance:
-            problems.append(Problem(case.input, f"the answer is off by {difference:.3g}", "do not use it on this box"))
-    slowest = manifest.limits.seconds * 1e3
-    if result.median_ms > slowest:
-        problems.append(Problem("limits.seconds", f"one run takes {result.median_ms:.0f} ms here", "raise the limit"))
+        largest = max(largest, off)
+        if off > manifest.selftest.tolerance:
+            problems.append(Problem(case.input, f"the answer is off by {off:.3g}", "do not use it on this box"))
+    runs = 1 + (OCCLUSIONS if any(output.cam == "occlusion" for output in manifest.outputs) else 0)
+    if result.median_ms * runs > manifest.limits.seconds * 1e3:
+        took = (
+            f"{runs} runs take {result.median_ms * runs:.0f} ms here"
+            if runs > 1
+            else f"one run takes {result.median_ms:.0f} ms here"
+        )
+        problems.append(Problem("limits.seconds", took, "raise the limit"))
     return Report(
         tuple(problems), result.provider, len(cases), largest, result.load_ms, result.median_ms, result.peak_mib
     )
-
-
-def _tensor(package: Package, case: SelftestCase) -> Tensor:
-    source = package.manifest.inputs[0]
-    try:
-        tensor = np.load(io.BytesIO(package.read(case.input)), allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        raise PackageError(
-            "a self-test input is no NumPy array", which=case.input, hint="save it with numpy.save"
-        ) from None
-    if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32 or tensor.shape != tuple(source.shape):
-        raise PackageError(
-            "a self-test input has not the shape and type of the input tensor", which=case.input, hint="make it again"
-        )
-    return tensor

@@ -138,12 +138,12 @@ def check(data: bytes, manifest: Manifest) -> Graph:
     graph = inspect(data)
     if graph.opset != manifest.runtime.opset:
         raise _refusal(f"the graph needs opset {graph.opset}, the manifest says {manifest.runtime.opset}")
-    declared = {item.tensor: item for item in manifest.inputs}
+    declared = manifest.input_shapes()
     found = {tensor.name: tensor for tensor in graph.inputs}
     if declared.keys() != found.keys():
         raise _refusal(f"the graph's inputs are {sorted(found)}, the manifest's {sorted(declared)}")
-    for name, item in declared.items():
-        if found[name].shape != tuple(item.shape) or found[name].dtype != item.dtype:
+    for name, shape in declared.items():
+        if found[name].shape != shape or found[name].dtype != "float32":
             raise _refusal(f"input {name} is {found[name].dtype} {found[name].shape}, not as the manifest says")
     _check_outputs(graph, manifest)
     return graph
@@ -209,19 +209,29 @@ def _plain_attributes(node: onnx.NodeProto) -> Mapping[str, object]:
 
 def _check_outputs(graph: Graph, manifest: Manifest) -> None:
     found = {tensor.name: tensor for tensor in graph.outputs}
-    if {output.tensor for output in manifest.outputs} != found.keys():
+    if set(manifest.output_tensors()) != found.keys():
         raise _refusal(f"the graph's outputs are {sorted(found)}, not those of the manifest")
     for output in manifest.outputs:
-        tensor = found[output.tensor]
-        if None in tensor.shape or tensor.dtype != "float32":
-            raise _refusal(
-                f"output {tensor.name} must be float32 with a fixed shape, not {tensor.dtype} {tensor.shape}"
-            )
-        if manifest.task != "classify":
-            continue
-        width = tensor.shape[-1] if tensor.shape else 1
-        if any(entry.index >= (width or 0) for entry in output.classes):
-            raise _refusal(f"output {tensor.name} has {width} scores, the manifest names a class beyond them")
+        if output.boxes is None:
+            for name in output.tensors():
+                _check_fixed(found[name])
+            _check_width(found[output.tensor], output.highest_index, manifest)
+
+
+def _check_fixed(tensor: Tensor) -> None:
+    """A detector's outputs alone may have as many rows as it finds boxes."""
+    if None in tensor.shape or tensor.dtype != "float32":
+        raise _refusal(f"output {tensor.name} must be float32 with a fixed shape, not {tensor.dtype} {tensor.shape}")
+
+
+def _check_width(tensor: Tensor, highest: int, manifest: Manifest) -> None:
+    """Every class, segment and quantity has its place in the output."""
+    axis, axes = manifest.class_axis
+    if axes and len(tensor.shape) != axes:
+        raise _refusal(f"output {tensor.name} must have {axes} axes: batch, channels and those of space")
+    width = (tensor.shape[axis] if tensor.shape else 1) or 0
+    if highest >= width:
+        raise _refusal(f"output {tensor.name} has {width} numbers, the manifest names one beyond them")
 
 
 def _refusal(what: str) -> PackageError:
