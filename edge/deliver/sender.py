@@ -168,7 +168,7 @@ class Sender:
                 self._postpone(item, self._way.backoff.seconds(item.attempts), decision.reason)
                 return
         except JournalError:
-            return  # superseded or discarded while it was being sent: that stays as it is
+            return  # superseded or discarded while it was being sent, and refused: that stays as it is
         _log.info("%s %s to %s %s", decision.state, item.sop_instance_uid, self._way.alias, decision.reason)
 
     def _postpone(self, item: Delivery, pause: float, reason: str) -> None:

@@ -14,9 +14,11 @@ import time
 from dataclasses import dataclass
 
 from edge.errors import SealError
+from edge.infer import rejection
 from edge.infer.completion import Completion
 from edge.infer.headers import Headers
 from edge.infer.refusal import Refusal
+from edge.infer.rejection import Note, Rejector
 from edge.infer.roster import Line
 from edge.infer.routing import Decision, decide
 from edge.journal import Journal, work
@@ -33,23 +35,26 @@ log = logging.getLogger("edge.infer")
 
 @dataclass(frozen=True, slots=True)
 class _Routed:
-    """An instance with its decision, or with the reason why there can be none."""
+    """An instance with its decision, or with the reason why there can be none. `note`: it rejects others."""
 
     instance: Instance
     decision: Decision | None
     reason: str
+    note: Note | None = None
 
 
 class Desk:
     """Hands out jobs to the lanes, one lane at a time."""
 
     def __init__(
-        self, journal: Journal, headers: Headers, lines: tuple[Line, ...], completion: Completion, lease_seconds: float
-    ) -> None:
+        self, journal: Journal, headers: Headers, lines: tuple[Line, ...], completion: Completion, rejector: Rejector,
+        lease_seconds: float,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._headers = headers
         self._lines = lines
         self._completion = completion
+        self._rejector = rejector
         self._lease_seconds = lease_seconds
         self._lock = threading.Lock()
         self._again: dict[str, float] = {}
@@ -59,6 +64,8 @@ class Desk:
         with self._lock:
             # headers are parsed before the transaction: the receive room waits for it
             routed = [each for instance in self._new() if (each := self._look(instance)) is not None]
+            if any(each.note for each in routed):
+                routed = self._reject(routed)
             with self._journal.transaction(flush=False):
                 for each in routed:
                     self._record(each)
@@ -82,17 +89,39 @@ class Desk:
         except SealError:
             return _Routed(instance, None, "sealed-object-damaged")
         except (OSError, MemoryError) as error:
-            self._again[instance.object_id] = time.monotonic() + _AGAIN_SECONDS
-            name = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
-            log.warning("instance %s cannot be read now: %s", instance.sop_instance_uid, name)
+            self._later(instance, error)
             return None
         except Exception as error:  # noqa: BLE001 - whatever one object does, the others must not wait behind it
             log.error("instance %s: %s\n%s", instance.sop_instance_uid, type(error).__name__, frames(error))
             return _Routed(instance, None, "internal")
 
+    def _reject(self, routed: list[_Routed]) -> list[_Routed]:
+        """Carry out the notes among `routed`, after the rest is recorded; what then is left to be recorded."""
+        with self._journal.transaction(flush=False):
+            for each in routed:
+                if each.note is None:
+                    self._record(each)
+        return [done for each in routed if each.note and (done := self._carried_out(each, each.note)) is not None]
+
+    def _carried_out(self, routed: _Routed, note: Note) -> _Routed | None:
+        """None when a file cannot be removed now: the note stays STORED and its time comes again."""
+        try:
+            self._rejector.carry_out(note, routed.instance.object_id)
+        except OSError as error:
+            self._later(routed.instance, error)
+            return None
+        return routed
+
+    def _later(self, instance: Instance, error: OSError | MemoryError) -> None:
+        self._again[instance.object_id] = time.monotonic() + _AGAIN_SECONDS
+        name = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+        log.warning("instance %s cannot be read now: %s", instance.sop_instance_uid, name)
+
     def _decided(self, instance: Instance) -> _Routed:
         today = datetime.datetime.fromtimestamp(self._journal.clock(), datetime.UTC).date()
         dataset = self._headers.read(instance)
+        if note := rejection.read(instance, dataset):
+            return _Routed(instance, Decision((), note.reason, ()), note.reason, note)
         decision = decide(instance, dataset, self._lines, today)
         if decision.targets:
             self._headers.keep(instance, dataset)

@@ -27,6 +27,7 @@ from edge.infer.headers import Headers
 from edge.infer.meter import Meter
 from edge.infer.pool import Pool
 from edge.infer.process import Model, load_model
+from edge.infer.rejection import Rejector
 from edge.infer.replay import Replayer
 from edge.infer.roster import Line, backends, line_up
 from edge.infer.witness import Witness
@@ -78,7 +79,9 @@ class Room:
         by_name = {line.route.name: line for line in lines}
         longest = max((model.package.manifest.limits.seconds for model in models.values()), default=0.0)
         completion = Completion({name: line.route for name, line in by_name.items()})
-        self._desk = Desk(self._journal, headers, lines, completion, longest + _LEASE_MARGIN_SECONDS)
+        rejector = Rejector(settings.spool, settings.outbox, self._journal, opener, headers)
+        lease_seconds = longest + _LEASE_MARGIN_SECONDS
+        self._desk = Desk(self._journal, headers, lines, completion, rejector, lease_seconds)
         self._meter = Meter(settings, self._journal, lines)
         self._dispatcher = Dispatcher(
             settings, self._journal, by_name, opener=opener, headers=headers, pool=self.pool, box=box,

@@ -61,8 +61,8 @@ def begin(journal: Journal, study: str, reason: str) -> Stopped:
         journal.note("study", study, "", "ERASING", reason)
         for row in _of(journal, "SELECT id FROM unit WHERE state = 'OPEN' AND study_instance_uid = ?", study):
             journal.move("unit", row, "OPEN", "READY", "erased")
-        jobs = _stop_jobs(journal, study)
-        deliveries = _stop_deliveries(journal, study)
+        jobs = stop_jobs(journal, "unit.study_instance_uid = ?", study, "erased")
+        deliveries = stop_deliveries(journal, "unit.study_instance_uid = ?", study, "erased")
         rows = journal.database.rows(
             "SELECT delivery.sop_instance_uid AS uid FROM unit JOIN job ON job.unit = unit.id "
             "JOIN delivery ON delivery.job = job.id WHERE unit.study_instance_uid = ?",
@@ -128,42 +128,37 @@ def _last_slot(journal: Journal, study: str) -> int:
     return int(row["last_slot"]) if row else -1
 
 
-def _stop_jobs(journal: Journal, study: str) -> int:
-    """A RUNNING one too: whoever runs it is then refused when it ends, so nothing of it is delivered."""
-    running = _jobs(journal, study, "RUNNING")
-    for job in running:
-        journal.move("job", job, "RUNNING", "READY", "erased")
-    ready = _jobs(journal, study, "READY")
+def stop_jobs(journal: Journal, where: str, value: str | int, reason: str) -> int:
+    """Discard what waits or runs of the units that `where` chooses; how many jobs.
+
+    A RUNNING one too: whoever runs it is then refused when it ends, so nothing of it is delivered.
+    """
+    jobs = f"SELECT job.id FROM unit JOIN job ON job.unit = unit.id WHERE {where} AND job.state = "
+    for job in _of(journal, f"{jobs}'RUNNING'", value):
+        journal.move("job", job, "RUNNING", "READY", reason)
+    ready = _of(journal, f"{jobs}'READY'", value)
     for job in ready:
-        journal.move("job", job, "READY", "DISCARDED", "erased")
+        journal.move("job", job, "READY", "DISCARDED", reason)
         journal.database.execute("UPDATE job SET ended_at = ? WHERE id = ?", (journal.clock(), job))
     return len(ready)
 
 
-def _stop_deliveries(journal: Journal, study: str) -> int:
+def stop_deliveries(journal: Journal, where: str, value: str | int, reason: str) -> int:
+    """Withdraw what has not been sent of the units that `where` chooses; how many deliveries."""
     count = 0
     for state in ("PENDING", "HELD", "FAILED"):
         waiting = _of(
             journal,
             "SELECT delivery.id FROM unit JOIN job ON job.unit = unit.id JOIN delivery ON delivery.job = job.id "
-            f"WHERE delivery.state = '{state}' AND unit.study_instance_uid = ?",
-            study,
+            f"WHERE delivery.state = '{state}' AND {where}",
+            value,
         )
         for delivery in waiting:
-            journal.move("delivery", delivery, state, "DISCARDED", "erased")
+            journal.move("delivery", delivery, state, "DISCARDED", reason)
             journal.database.execute("UPDATE delivery SET ended_at = ? WHERE id = ?", (journal.clock(), delivery))
         count += len(waiting)
     return count
 
 
-def _jobs(journal: Journal, study: str, state: str) -> list[int]:
-    return _of(
-        journal,
-        f"SELECT job.id FROM unit JOIN job ON job.unit = unit.id WHERE job.state = '{state}' "
-        "AND unit.study_instance_uid = ?",
-        study,
-    )
-
-
-def _of(journal: Journal, sql: str, study: str) -> list[int]:
-    return [row["id"] for row in journal.database.rows(sql, (study,))]
+def _of(journal: Journal, sql: str, value: str | int) -> list[int]:
+    return [row["id"] for row in journal.database.rows(sql, (value,))]

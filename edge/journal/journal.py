@@ -30,9 +30,10 @@ TRANSITIONS = MappingProxyType({
         ("HELD", "PENDING"), ("FAILED", "PENDING"), ("SENT", "PENDING"),
         ("HELD", "SUPERSEDED"), ("FAILED", "SUPERSEDED"),
         ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
+        ("SUPERSEDED", "SENT"), ("DISCARDED", "SENT"),
     },
 })  # fmt: skip
-"""Every move that exists (DESIGN 6)."""
+"""Every move that exists (DESIGN 6); the last two are for what was on the wire when it was not wanted any more."""
 
 EMPTY = "0" * 64
 """The chain before the first event."""

@@ -9,6 +9,7 @@ from edge.journal.work import PRIORITIES
 from edge.records import UID, Delivery, DeliveryState
 
 _LONGEST_PAUSE_SECONDS = 3600.0
+_TOO_LATE = (DeliveryState.SUPERSEDED, DeliveryState.DISCARDED)
 
 
 def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
@@ -26,8 +27,17 @@ def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
 
 
 def sent(journal: Journal, item: Delivery, warning: str = "") -> None:
-    """The destination has it; `warning` is its status when that was a warning (e.g. `status-B000`)."""
-    _end(journal, item, DeliveryState.SENT, warning)
+    """The destination has it; `warning` is its status when that was a warning (e.g. `status-B000`).
+
+    What was superseded or discarded while it was on the wire is SENT all the same, for the destination has it; the
+    reason then says what it had become (`was-superseded`, `was-discarded`).
+    """
+    with journal.transaction():
+        now = find(journal, item.id)
+        if now is not None and now.state in _TOO_LATE:
+            _end(journal, item, DeliveryState.SENT, f"was-{now.state.lower()}", now.state)
+        else:
+            _end(journal, item, DeliveryState.SENT, warning)
 
 
 def failed(journal: Journal, item: Delivery, reason: str) -> None:
@@ -38,12 +48,13 @@ def failed(journal: Journal, item: Delivery, reason: str) -> None:
 def postponed(journal: Journal, item: Delivery, not_before: float, reason: str) -> None:
     """The destination could not take it now: stays PENDING, tried again at `not_before`."""
     with journal.transaction():
-        journal.database.execute(
+        waits = journal.database.execute(
             "UPDATE delivery SET attempts = attempts + 1, not_before = ?, reason = ? "
             "WHERE id = ? AND state = 'PENDING'",
             (not_before, reason, item.id),
         )
-        journal.note("delivery", item.id, "PENDING", "PENDING", reason)
+        if waits:
+            journal.note("delivery", item.id, "PENDING", "PENDING", reason)
 
 
 def hurry(journal: Journal, destination: str) -> None:
@@ -87,9 +98,11 @@ def delivery(row: Row) -> Delivery:
     )  # fmt: skip
 
 
-def _end(journal: Journal, item: Delivery, state: DeliveryState, reason: str) -> None:
+def _end(
+    journal: Journal, item: Delivery, state: DeliveryState, reason: str, old: DeliveryState = DeliveryState.PENDING
+) -> None:
     with journal.transaction():
-        journal.move("delivery", item.id, "PENDING", state, reason)
+        journal.move("delivery", item.id, old, state, reason)
         journal.database.execute(
             "UPDATE delivery SET attempts = attempts + 1, ended_at = ? WHERE id = ?", (journal.clock(), item.id)
         )

@@ -21,7 +21,7 @@ from outgoing_box import OutgoingBox, becomes, delivering, ring
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage
 
-from edge.journal import outgoing
+from edge.journal import Journal, outgoing
 from edge.part10 import split
 from edge.records import Priority
 
@@ -313,3 +313,27 @@ def test_a_room_without_a_box_says_what_to_do(
     ended = run_edge("serve", "--room", "deliver", "--config", file)
     assert ended.returncode == 1
     assert "try: run `edge init`" in ended.stderr
+
+
+@pytest.mark.parametrize(("became", "reason"), [("SUPERSEDED", "was-superseded"), ("DISCARDED", "was-discarded")])
+@pytest.mark.parametrize(("status", "ends"), [(0x0000, "SENT {reason}"), (0xC000, "{became} unwanted")])
+def test_what_is_not_wanted_any_more_while_on_the_wire_ends_as_what_the_peer_did(
+    tmp_path: Path, became: str, reason: str, status: int, ends: str
+) -> None:
+    made = OutgoingBox(tmp_path / "box", archive=support.free_port())
+
+    def answer(event: evt.Event) -> int:
+        journal = Journal(made.settings.journal)
+        (item,) = made.deliveries().values()
+        journal.move("delivery", item.id, "PENDING", became, "unwanted")
+        journal.close()
+        return status
+
+    with archive(made.settings.destinations["archive"].port, answer) as got:
+        uid = made.report()
+        with delivering(made):
+            support.wait_until(lambda: got, what="the object on the wire")
+            becomes(made, uid, ends.format(reason=reason, became=became))
+            support.wait_until(lambda: not outgoing.due(made.journal, "archive"), what="nothing is due")
+    assert made.state(uid) == ends.format(reason=reason, became=became)
+    assert len(got) == 1

@@ -17,6 +17,7 @@ from edge.infer import desk as desk_module
 from edge.infer.completion import Completion
 from edge.infer.desk import Desk
 from edge.infer.headers import Headers
+from edge.infer.rejection import Rejector
 from edge.infer.roster import line_up
 from edge.packages.registry import Registry
 from edge.records import Instance, Job
@@ -33,7 +34,9 @@ class Counter:
         lines = line_up(settings, Registry({"brightness": package}))
         self.opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
         routes = {line.route.name: line.route for line in lines}
-        self.desk = Desk(self.box.journal, Headers(self.opener), lines, Completion(routes), 60.0)
+        headers = Headers(self.opener)
+        rejector = Rejector(settings.spool, settings.outbox, self.box.journal, self.opener, headers)
+        self.desk = Desk(self.box.journal, headers, lines, Completion(routes), rejector, 60.0)
 
     def store(self) -> Instance:
         made = Dataset()
