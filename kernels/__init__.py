@@ -8,6 +8,7 @@ The order is fixed: grayscale transform, then resize, then normalise. Resizing f
 by up to 0.2 of the normalised range at edges. `kernels.reference` is the float64 oracle of everything here.
 """
 
+from kernels.colour import colour_to_tensor
 from kernels.components import (
     COMPONENT_2D,
     COMPONENT_3D,
@@ -20,6 +21,9 @@ from kernels.dispatch import build
 from kernels.enhance import clahe, equalize_histogram, percentile_window
 from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
+from kernels.multiwindow import multiwindow_to_tensor
+from kernels.palette import Palette
+from kernels.prepared import FrameKernel
 from kernels.resample import ResamplePlan
 from kernels.rle import rle_decode
 from kernels.volume import VolumeGrid, volume_resample
@@ -27,18 +31,22 @@ from kernels.volume import VolumeGrid, volume_resample
 __all__ = [
     "COMPONENT_2D",
     "COMPONENT_3D",
+    "FrameKernel",
     "GrayscaleTransform",
+    "Palette",
     "ResamplePlan",
     "VolumeGrid",
     "bilateral_filter",
     "build",
     "clahe",
+    "colour_to_tensor",
     "component_contours",
     "equalize_histogram",
     "frame_to_tensor",
     "heatmap_components",
     "mask_components",
     "median_filter",
+    "multiwindow_to_tensor",
     "non_local_means",
     "percentile_window",
     "rle_decode",

@@ -8,13 +8,14 @@
 #include "_frame_table.h"
 
 enum {
-    PIECE = 16,     /* source rows that are in the scratch at a time, and entries summed before they are weighted */
+    PIECE = 8,      /* source rows that are in the scratch at a time, and entries summed before they are weighted */
     ALIGNED = 64,   /* floats that the vertical pass may take at a time */
 };
 
 typedef struct {
     Clip clip;
     const float *table;        /* entry of sample value 0, or NULL for the clip */
+    Display display;           /* of samples to be SHOWN; then the clip has nothing left to do */
 } Step;
 
 /* One prepared kernel. */
@@ -31,7 +32,7 @@ typedef struct {
     Py_ssize_t height, columns, top, left;     /* of the tensor; the box that is computed */
     Py_ssize_t row_stride, column_stride, channel_stride;  /* in floats */
     Py_ssize_t batch;          /* filtered rows that go through the horizontal pass together */
-    Py_ssize_t row_floats, plane_floats, piece_floats;     /* of scratch */
+    Py_ssize_t row_floats, plane_floats, entry_floats, source_floats;     /* of scratch */
 } Kernel;
 
 /* The scratch of one call. */
@@ -48,13 +49,17 @@ typedef struct {
 /* Sizes of the scratch; how many floats it takes in all. */
 static Py_ssize_t measure(Kernel *kernel, Py_ssize_t taps)
 {
+    const Py_ssize_t piece = taps < PIECE ? taps : PIECE, size = kernel->kind == 'B' ? 1 : kernel->kind == 'f' ? 4 : 2;
     const Py_ssize_t width = kernel->width * kernel->samples;
     kernel->row_floats = (width + ALIGNED - 1) / ALIGNED * ALIGNED + ALIGNED;
     kernel->plane_floats = kernel->samples == 3 ? kernel->width + MARGIN : 0;
-    kernel->piece_floats = (taps < PIECE ? taps : PIECE) * kernel->row_floats;
+    kernel->entry_floats = 0;
+    for (Py_ssize_t i = 0; i < kernel->step_count; i++)
+        if (kernel->steps[i].table) kernel->entry_floats = piece * kernel->row_floats;
+    kernel->source_floats = (piece * width * size + 64) / 64 * 16;
     kernel->batch = kernel->across.near_taps ? 2 : 1;
-    return kernel->row_floats * (kernel->batch + 3) * kernel->step_count + 2 * kernel->piece_floats
-         + 3 * kernel->plane_floats + kernel->across.count;
+    return kernel->row_floats * (kernel->batch + 3) * kernel->step_count + kernel->entry_floats
+         + kernel->source_floats + 3 * kernel->plane_floats + kernel->across.count;
 }
 
 static Scratch share(const Kernel *kernel, float *memory)
@@ -65,8 +70,8 @@ static Scratch share(const Kernel *kernel, float *memory)
     scratch.carry = scratch.rows + kernel->batch * each;
     scratch.kept = scratch.carry + 2 * each;
     scratch.entries = scratch.kept + each;
-    scratch.source = (char *)(scratch.entries + kernel->piece_floats);
-    scratch.planes = scratch.entries + 2 * kernel->piece_floats;
+    scratch.source = (char *)(scratch.entries + kernel->entry_floats);
+    scratch.planes = scratch.entries + kernel->entry_floats + kernel->source_floats;
     scratch.resampled = scratch.planes + 3 * kernel->plane_floats;
     return scratch;
 }
@@ -141,22 +146,23 @@ static void write_rows(const Kernel *kernel, const Scratch *scratch, Py_ssize_t 
 }
 
 /* Where the rows of a piece are: in the source, or side by side in the scratch. `coming` is the next output row. */
-static void find_rows(const Kernel *kernel, const Source *source, const Scratch *scratch, Py_ssize_t first,
-                      const Row *coming, Strip *piece)
+static void find_rows(const Kernel *kernel, const Source *source, const Display *display, const Scratch *scratch,
+                      Py_ssize_t first, const Row *coming, Strip *piece)
 {
-    const char *data = source->data + (first - source->origin) * source->row;
+    const char *data = source->data + first * source->row;
     piece->ahead = data, piece->ahead_bytes = 0;
     if (source->packed) {
         piece->rows = data, piece->stride = source->row;
         if (!coming || source->row <= 0) return;
-        piece->ahead = source->data + (coming->first - source->origin) * source->row;
+        piece->ahead = source->data + coming->first * source->row;
         piece->ahead_bytes = (coming->end - coming->first) * source->row;
         return;
     }
     piece->rows = scratch->source;
     piece->stride = piece->width * (kernel->kind == 'B' ? 1 : kernel->kind == 'f' ? 4 : 2);
     for (Py_ssize_t k = 0; k < piece->own + piece->shared; k++)
-        pack_row(source, data + k * source->row, kernel->width, kernel->samples, scratch->source + k * piece->stride);
+        pack_row(source, display, data + k * source->row, kernel->width, kernel->samples,
+                 scratch->source + k * piece->stride);
 }
 
 /* One output row of the plan: `done` source rows of it are done, `rows` follow. With the last ones it is filtered, and
@@ -180,11 +186,12 @@ static void take_piece(const Kernel *kernel, const Source *source, const Scratch
     piece.resumed = turn->done > plan->strip.own;
     piece.next = plan->strip.next + (piece.resumed ? turn->done - plan->strip.own : 0);
     piece.width = kernel->width * kernel->samples;
-    find_rows(kernel, source, scratch, plan->first + turn->done, more ? plan + 1 : NULL, &piece);
     for (Py_ssize_t i = 0; i < kernel->step_count; i++) {
         const Py_ssize_t at = i * kernel->row_floats;
         const Step *step = kernel->steps + i;
         float *row = scratch->rows + (i * kernel->batch + turn->slot) * kernel->row_floats;
+        if (i == 0 || source->colour == SHOWN)
+            find_rows(kernel, source, &step->display, scratch, plan->first + turn->done, more ? plan + 1 : NULL, &piece);
         piece.before = turn->done ? scratch->kept + at : turn->before ? turn->before + at : NULL;
         piece.kept = turn->last ? NULL : scratch->kept + at;
         piece.after = turn->after + at;

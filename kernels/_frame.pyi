@@ -38,7 +38,6 @@ class Loop:
         offset: array[float],
         padding: array[float],
         colour: str | tuple[NDArray[np.uint16], int],
+        display: tuple[str, bool] | None,
     ) -> None: ...
-    def run(
-        self, frames: NDArray[np.generic], out: NDArray[np.float32], begin: int, end: int, origin: int = -1
-    ) -> bool: ...
+    def run(self, frames: NDArray[np.generic], out: NDArray[np.float32], begin: int, end: int) -> bool: ...

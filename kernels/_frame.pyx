@@ -14,12 +14,18 @@ from libc.stdint cimport int32_t, uint16_t
 from libc.stdlib cimport calloc, free
 
 cdef extern from "_frame.h":
-    int AS_STORED, YBR_FULL, YBR_FULL_422, PALETTE
+    int AS_STORED, YBR_FULL, YBR_FULL_422, PALETTE, SHOWN
+
+    ctypedef struct Display:
+        double low, high, a, b
+        const float* table
+        double entries, bias
 
     ctypedef struct Source:
         const char* data
-        Py_ssize_t origin, row, column, sample
-        int size, packed, colour
+        Py_ssize_t row, column, sample
+        int size, packed, colour, swapped
+        char kind
         const uint16_t* palette
         Py_ssize_t entries
         int first
@@ -49,6 +55,7 @@ cdef extern from "_frame.h":
     ctypedef struct Step:
         Clip clip
         const float* table
+        Display display
 
     ctypedef struct Kernel:
         const Row* rows
@@ -72,10 +79,12 @@ cdef extern from "_frame.h":
                    Py_ssize_t end) noexcept nogil
 
 
-cdef inline char letter(const Py_buffer* view) noexcept:
-    """The struct module's letter of samples in native byte order, 0 for others; NumPy marks unaligned ones."""
+cdef inline char letter(const Py_buffer* view, bint swapped) noexcept:
+    """The struct module's letter of samples in the expected byte order, 0 for others; NumPy marks unaligned ones."""
     cdef const char* format = view.format
-    if format[0] == c'=' or format[0] == c'^':
+    if swapped != (format[0] == c'>'):
+        return 0
+    if format[0] == c'=' or format[0] == c'^' or format[0] == c'>':
         format += 1
     return format[0] if format[1] == 0 else 0
 
@@ -132,17 +141,20 @@ cdef class Resampler:
 cdef class Loop:
     """One prepared kernel: taps, transforms and constants with their addresses, and the scratch rows of a call.
 
-    kind : "B", "H", "h" or "f", the struct module's letter of the stored samples
+    kind : the struct module's letter of the stored samples: "B", "H", "h", or any with `display`
     samples : 1 or 3 per pixel in the loop
-    steps : of each transform (table, bias) or (base, range, low, high)
+    steps : of each transform (table, bias), (base, range, low, high) or, with `display`, (low, high, a, b, table, bias)
     shape : (channels, rows, columns) of the tensor; box : (top, left) of what is computed, the rest is padding
     scale, offset, padding : float32[channels]
-    colour : AS_STORED, YBR_FULL, YBR_FULL_422, or for PALETTE the pair uint16[n, 3] and first index
+    colour : "RGB" (or gray, as stored), "YBR_FULL", "YBR_FULL_422", or for PALETTE COLOR the pair uint16[n, 3] and first index
+    display : for all other samples, of which the steps make 0..1 one by one: "i", "u" or "f", and whether swapped
     """
     cdef Kernel kernel
     cdef Resampler taps
     cdef char kind
     cdef int stored_samples, colour, first_entry
+    cdef char family
+    cdef bint swapped
     cdef const uint16_t[:, ::1] palette
     cdef Step* steps
     cdef list tables
@@ -154,7 +166,7 @@ cdef class Loop:
 
     def __cinit__(self, Resampler taps, str kind, int samples, list steps, Py_ssize_t in_rows, tuple shape, tuple box,
                   bint channels_last, const float[::1] scale, const float[::1] offset, const float[::1] padding,
-                  object colour):
+                  object colour, tuple display):
         cdef Kernel* kernel = &self.kernel
         self.taps, self.in_rows = taps, in_rows
         self.scale, self.offset, self.padding = scale, offset, padding
@@ -168,6 +180,9 @@ cdef class Loop:
         kernel.samples, kernel.each = samples, shape[0] // len(steps)
         self._lay_out(shape, box, channels_last)
         self._colour(kind, colour)
+        if display is not None:
+            self.colour, self.kernel.kind = SHOWN, c'f'
+            self.family, self.swapped = ord(display[0]), display[1]
         self.scratch_floats = measure(kernel, taps.y_weights.shape[1])
         self.scratch = <float*>PyMem_Calloc(self.scratch_floats, sizeof(float))
         if self.scratch == NULL:
@@ -180,6 +195,8 @@ cdef class Loop:
     cdef object _step(self, Step* step, tuple numbers):
         """Fill `step`; what must live as long is returned."""
         cdef const float[::1] table
+        if len(numbers) == 6:
+            return self._shown(step, numbers)
         if len(numbers) == 2:
             table = numbers[0]
             step.table = &table[0] + <Py_ssize_t>numbers[1]
@@ -188,6 +205,18 @@ cdef class Loop:
         step.clip.whole = step.clip.low == 0 and step.clip.high == step.clip.range
         step.clip.most = 65535 // max(step.clip.range, 1)
         return None
+
+    cdef object _shown(self, Step* step, tuple numbers):
+        """A step for samples that are made display values one by one: nothing is left to clip."""
+        cdef const float[::1] table
+        cdef Display* display = &step.display
+        step.clip = Clip(0, 1, 0, 1, True, 0)
+        display.low, display.high, display.a, display.b, lut, display.bias = numbers
+        if lut is None:
+            return None
+        table = lut
+        display.table, display.entries = &table[0], table.shape[0]
+        return table
 
     cdef _lay_out(self, tuple shape, tuple box, bint channels_last):
         cdef Kernel* kernel = &self.kernel
@@ -207,12 +236,12 @@ cdef class Loop:
             self.palette, self.first_entry = colour
             self.colour, self.stored_samples, self.kernel.kind = PALETTE, 1, c'H'
             return
-        self.colour = {"": AS_STORED, "YBR_FULL": YBR_FULL, "YBR_FULL_422": YBR_FULL_422}[colour]
+        self.colour = {"RGB": AS_STORED, "YBR_FULL": YBR_FULL, "YBR_FULL_422": YBR_FULL_422}[colour]
         if self.colour == YBR_FULL_422:
             self.stored_samples = 2
 
-    def run(self, frames, out, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t origin=-1):
-        """Output rows [begin, end) of each frame. `frames` begins with stored row `origin`; -1: it is all rows.
+    def run(self, frames, out, Py_ssize_t begin, Py_ssize_t end):
+        """Output rows [begin, end) of each frame.
 
         False, and nothing done, when an array is not of the prepared type, shape or layout.
         """
@@ -228,20 +257,20 @@ cdef class Loop:
             except (BufferError, TypeError, ValueError):
                 return False
             try:
-                fits = self._fits(&source, &target, origin)
+                fits = self._fits(&source, &target)
                 if fits:
-                    self._run(&source, &target, begin, end, origin)
+                    self._run(&source, &target, begin, end)
             finally:
                 PyBuffer_Release(&target)
         finally:
             PyBuffer_Release(&source)
         return fits
 
-    cdef bint _fits(self, const Py_buffer* source, const Py_buffer* target, Py_ssize_t origin) noexcept:
+    cdef bint _fits(self, const Py_buffer* source, const Py_buffer* target) noexcept:
         cdef int more = source.ndim - 2 - (self.stored_samples > 1)
-        if letter(source) != self.kind or more < 0 or more > 1:
+        if letter(source, self.swapped) != self.kind or more < 0 or more > 1:
             return False
-        if letter(target) != c'f' or target.ndim != 4 or <size_t>target.buf % 4 != 0:
+        if letter(target, False) != c'f' or target.ndim != 4 or <size_t>target.buf % 4 != 0:
             return False
         if target.shape[0] != (source.shape[0] if more else 1) or target.shape[1] != self.shape[0]:
             return False
@@ -249,15 +278,16 @@ cdef class Loop:
             return False
         if self.stored_samples > 1 and source.shape[more + 2] != self.stored_samples:
             return False
-        return source.shape[more + 1] == self.taps.width and (origin >= 0 or source.shape[more] == self.in_rows)
+        return source.shape[more + 1] == self.taps.width and source.shape[more] == self.in_rows
 
-    cdef Source _source(self, const Py_buffer* view, int more, Py_ssize_t origin) noexcept:
+    cdef Source _source(self, const Py_buffer* view, int more) noexcept:
         """The first frame."""
         cdef Source source
-        source.data, source.origin, source.size = <const char*>view.buf, max(origin, 0), view.itemsize
+        source.data, source.size = <const char*>view.buf, view.itemsize
         source.row, source.column = view.strides[more], view.strides[more + 1]
         source.sample = view.strides[more + 2] if self.stored_samples > 1 else source.size
         source.colour, source.first = self.colour, self.first_entry
+        source.kind, source.swapped = self.family, self.swapped
         source.palette = &self.palette[0, 0] if self.colour == PALETTE else NULL
         source.entries = self.palette.shape[0] if self.colour == PALETTE else 0
         source.packed = (self.colour == AS_STORED and source.sample == source.size
@@ -265,14 +295,13 @@ cdef class Loop:
                          and (<size_t>view.buf | <size_t>source.row) % source.size == 0)
         return source
 
-    cdef _run(self, const Py_buffer* view, const Py_buffer* target, Py_ssize_t begin, Py_ssize_t end,
-              Py_ssize_t origin):
+    cdef _run(self, const Py_buffer* view, const Py_buffer* target, Py_ssize_t begin, Py_ssize_t end):
         cdef int more = view.ndim - 2 - (self.stored_samples > 1)
         cdef Py_ssize_t i, step = view.strides[0] if more else 0
         cdef Py_ssize_t floats = self.shape[0] * self.shape[1] * self.shape[2]
         cdef bint mine = not self.busy
         cdef float* memory = self.scratch if mine else <float*>calloc(self.scratch_floats, sizeof(float))
-        cdef Source source = self._source(view, more, origin)
+        cdef Source source = self._source(view, more)
         if memory == NULL:
             raise MemoryError("no memory for the scratch rows of one frame")
         if step % source.size:

@@ -34,7 +34,7 @@ def frame_to_tensor(
     ----------
     frame : (rows, columns) or (rows, columns, 3)
         Stored values, of the plan's `in_shape`. uint8, uint16 and int16 are read as they are, with any strides and
-        read-only; other types are converted part by part. NaN is shown black.
+        read-only, fastest; other numeric types, byte orders and floats too. NaN is shown black.
     transform : GrayscaleTransform
         Stored value to 0..1; applied to each sample of an RGB frame.
     plan : ResamplePlan

@@ -17,26 +17,26 @@ from numpy.typing import DTypeLike, NDArray
 
 from kernels.dispatch import compiled
 from kernels.grayscale import GrayscaleTransform
-from kernels.resample import ResamplePlan, resampler, source_rows
+from kernels.palette import Palette
+from kernels.resample import ResamplePlan, resampler
 
 Layout = Literal["NCHW", "NHWC"]
-Colour = Literal["", "YBR_FULL", "YBR_FULL_422"] | tuple[NDArray[np.uint16], int]
+Colour = Literal["RGB", "YBR_FULL", "YBR_FULL_422"] | Palette
 PerChannel = float | Sequence[float] | NDArray[Any]
 
 _NATIVE = {np.dtype(t): np.iinfo(t) for t in (np.uint8, np.uint16, np.int16)}
-_DISPLAY = np.dtype(np.float32)
 _SAMPLES_PER_THREAD = 1 << 18
-_CONVERTED_SHARE = 256  # frames of other types are converted in so many parts
 
 
 class _Step(NamedTuple):
     """Display value = scale * x + offset, where x is what the loop makes of a sample with `numbers`.
 
     numbers: (base, range, low, high) for clip(sample - base, low, high), small numbers so that float32 keeps all
-    digits; or (table, bias) for table[sample + bias], for every value of the sample type.
+    digits; or (table, bias) for table[sample + bias], for every value of the sample type; or of other types the whole
+    transform (low, high, a, b, table or None, bias).
     """
 
-    numbers: tuple[int, int, float, float] | tuple[NDArray[np.float32], int]
+    numbers: tuple[Any, ...]
     scale: float
     offset: float
 
@@ -57,11 +57,11 @@ class FrameKernel:
         Stored value to 0..1; applied to each sample of an RGB frame. Of several, each makes `channels` / n channels.
     plan : ResamplePlan
     dtype : uint8, uint16, int16 or another numeric type
-        Of the frames. Other types are converted part by part on each call.
+        Of the frames. Samples of other types are turned into display values one by one, which is slower.
     samples : {1, 3}
         Per pixel, as the transform sees it.
-    colour : "", "YBR_FULL", "YBR_FULL_422" or (uint16[n, 3] entries, first index)
-        How stored pixels become RGB; `kernels.colour` says more.
+    colour : {"RGB", "YBR_FULL", "YBR_FULL_422"} or Palette
+        How stored pixels become RGB, where samples are 3; `colour_to_tensor` says more.
     mean, std, scale, channels, layout, pad_value
         As in `frame_to_tensor`.
 
@@ -71,7 +71,7 @@ class FrameKernel:
         An argument, named in the message, does not fit.
     """
 
-    __slots__ = ("_is_native", "_loop", "_rows", "_transforms", "dtype", "in_shape", "out_shape", "plan")
+    __slots__ = ("_loop", "_rows", "dtype", "in_shape", "out_shape", "plan")
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class FrameKernel:
         dtype: DTypeLike = np.uint16,
         *,
         samples: int = 1,
-        colour: Colour = "",
+        colour: Colour = "RGB",
         mean: PerChannel = 0.0,
         std: PerChannel = 1.0,
         scale: float = 1.0,
@@ -88,24 +88,23 @@ class FrameKernel:
         layout: Layout = "NCHW",
         pad_value: float = 0.0,
     ) -> None:
-        self._transforms = [transform] if isinstance(transform, GrayscaleTransform) else list(transform)
+        transforms = [transform] if isinstance(transform, GrayscaleTransform) else list(transform)
         self.plan, self.dtype = plan, np.dtype(dtype)
-        self._is_native = self.dtype in _NATIVE  # the loop takes others as display values, made beforehand
-        stored = 2 if colour == "YBR_FULL_422" else 1 if isinstance(colour, tuple) else samples
+        stored = 2 if colour == "YBR_FULL_422" else 1 if isinstance(colour, Palette) else samples
         self.in_shape = plan.in_shape if stored == 1 else (*plan.in_shape, stored)
-        _check(self.dtype, samples, channels, layout, pad_value, len(self._transforms))
+        _check(self.dtype, samples, channels, layout, pad_value, len(transforms))
         _check_colour(colour, self.dtype, samples, plan)
         rows, columns = plan.out_shape
         self.out_shape = (channels, rows, columns) if layout == "NCHW" else (rows, columns, channels)
         self._rows = resampler(plan)
         normalisation = _normalisation(mean, std, scale, channels)
-        shown = np.dtype(np.uint16) if isinstance(colour, tuple) else self.dtype
-        steps = [_step(shown, each) for each in self._transforms]
-        per_channel = [step for step in steps for _ in range(channels // len(steps))]
-        pairs = list(zip(*normalisation, per_channel, strict=True))
+        looped = np.dtype(np.uint16) if isinstance(colour, Palette) else self.dtype
+        steps = [_step(looped, each) for each in transforms]
+        by_channel = [step for step in steps for _ in range(channels // len(steps))]
+        pairs = list(zip(*normalisation, by_channel, strict=True))
         self._loop = compiled("_frame").Loop(
             self._rows,
-            np.dtype(self.dtype if self.dtype in _NATIVE else _DISPLAY).char,
+            memoryview(np.empty(0, self.dtype)).format[-1],
             samples,
             [step.numbers for step in steps],
             plan.in_shape[0],
@@ -115,7 +114,8 @@ class FrameKernel:
             array("f", [gain * step.scale for gain, _, step in pairs]),
             array("f", [gain * step.offset + shift for gain, shift, step in pairs]),
             array("f", [pad_value * gain + shift for gain, shift, _ in pairs]),
-            colour,
+            (colour.entries, colour.first) if isinstance(colour, Palette) else colour,
+            None if self.dtype in _NATIVE else (self.dtype.kind.replace("b", "u"), not self.dtype.isnative),
         )
 
     def __call__(
@@ -126,7 +126,7 @@ class FrameKernel:
         With `out` (C-contiguous) nothing is allocated. `num_threads` share one large frame or the stack.
         Raises ValueError naming the argument that does not fit.
         """
-        if out is not None and num_threads == 1 and self._is_native and self._loop.run(frame, out, 0, self._rows.rows):
+        if out is not None and num_threads == 1 and self._loop.run(frame, out, 0, self._rows.rows):
             return out
         return self._with_care(np.asarray(frame), out, num_threads)
 
@@ -138,51 +138,36 @@ class FrameKernel:
             raise ValueError(f"frame: shape {frame.shape} is not {self.in_shape}, or a stack of these")
         if frame.dtype != self.dtype:
             raise ValueError(f"frame: {frame.dtype} is not {self.dtype}, for which the kernel was prepared")
-        frames = frame if stacked else frame[None]
+        frames = (frame if stacked else frame[None]).view(self.dtype)  # of types that are alike the very one
         tensor = _output(out, (len(frames), *self.out_shape))
-        run = self._native if self.dtype in _NATIVE else self._converted
-        _in_parallel(run, frames, tensor, num_threads, self._rows.rows)
+        if not _in_parallel(self._loop.run, frames, tensor, num_threads, self._rows.rows):
+            raise ValueError("frame: its memory cannot be read; try: numpy.ascontiguousarray(frame)")
         return tensor
 
-    def _native(self, frames: NDArray[Any], tensor: NDArray[np.float32], begin: int, end: int) -> None:
-        if not self._loop.run(frames, tensor, begin, end):
-            raise ValueError("frame: its memory cannot be read; try: numpy.ascontiguousarray(frame)")
 
-    def _converted(self, frames: NDArray[Any], tensor: NDArray[np.float32], begin: int, end: int) -> None:
-        """Display values made here, for so few output rows at a time that they take little memory."""
-        height = max(1, (end - begin) // _CONVERTED_SHARE)
-        for frame, target in zip(frames, tensor, strict=True):
-            for top in range(begin, end, height):
-                bottom = min(top + height, end)
-                first, last = source_rows(self.plan, max(top - 1, 0), bottom)
-                shown = np.ascontiguousarray(self._transforms[0].apply(frame[first:last]), dtype=np.float32)
-                self._loop.run(shown, target[None], top, bottom, first)
-
-
-def _in_parallel(run: Any, frames: NDArray[Any], tensor: NDArray[np.float32], num_threads: int, rows: int) -> None:
+def _in_parallel(run: Any, frames: NDArray[Any], tensor: NDArray[np.float32], num_threads: int, rows: int) -> bool:
     """`run` on all rows of all frames, in as many parts as threads pay: bands of one frame, or shares of a stack."""
     pieces = rows if len(frames) == 1 else len(frames)
     parts = max(1, min(num_threads, pieces, frames.size // _SAMPLES_PER_THREAD))
     if parts == 1:
-        run(frames, tensor, 0, rows)
-        return
+        return bool(run(frames, tensor, 0, rows))
     edges = [pieces * i // parts for i in range(parts + 1)]
 
-    def part(begin: int, end: int) -> None:
+    def part(begin: int, end: int) -> bool:
         if len(frames) == 1:
-            run(frames, tensor, begin, end)
-        else:
-            run(frames[begin:end], tensor[begin:end], 0, rows)
+            return bool(run(frames, tensor, begin, end))
+        return bool(run(frames[begin:end], tensor[begin:end], 0, rows))
 
     with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(part, edges[:-1], edges[1:]))
+        return all(list(pool.map(part, edges[:-1], edges[1:])))
 
 
 def _step(dtype: np.dtype[Any], transform: GrayscaleTransform) -> _Step:
-    """What the loop does with native samples; display values are made beforehand from the other types."""
+    """What the loop does with native samples; of others it makes display values one by one."""
     limits = _NATIVE.get(dtype)
     if limits is None:
-        return _Step((0, 1, 0.0, 1.0), 1.0, 0.0)
+        numbers = (transform.lo, transform.hi, transform.a, transform.b, transform.lut, transform.bias)
+        return _Step(numbers, 1.0, 0.0)
     least, most = int(limits.min), int(limits.max)
     return (
         _clip(transform, least, most) if transform.lut is None else _table(transform.lut, transform.bias, least, most)
@@ -202,17 +187,18 @@ def _clip(transform: GrayscaleTransform, least: int, most: int) -> _Step:
 def _table(lut: NDArray[np.float32], bias: int, least: int, most: int) -> _Step:
     """The table form with an entry for every value that the sample type can hold: the loop does not check."""
     if bias != -least or len(lut) != most - least + 1:
-        lut = lut[np.clip(np.arange(least, most + 1) + bias, 0, len(lut) - 1)]
+        index = np.arange(least + bias, most + bias + 1, dtype=np.int32)
+        lut = lut[np.clip(index, 0, len(lut) - 1, out=index)]
     return _Step((lut, -least), 1.0, 0.0)
 
 
 def _check(dtype: np.dtype[Any], samples: int, channels: int, layout: str, pad_value: float, transforms: int) -> None:
-    if dtype.kind not in "buif":
-        raise ValueError(f"frame: {dtype} is not a numeric type")
+    if dtype.kind not in "buif" or dtype.itemsize > 8 or (dtype.kind == "f" and dtype.itemsize < 4):
+        raise ValueError(f"frame: {dtype} is neither a whole number nor a float of 32 or 64 bits")
     if samples not in (1, 3):
         raise ValueError(f"samples: {samples} is neither 1 nor 3")
-    if transforms < 1 or (transforms > 1 and dtype not in _NATIVE):
-        raise ValueError(f"transform: {transforms} of them cannot be applied to {dtype}")
+    if transforms < 1:
+        raise ValueError("transform: at least one is needed")
     if channels < 1 or channels % transforms or (samples == 3 and channels // transforms not in (1, 3)):
         raise ValueError(f"channels: {channels} is not possible for {transforms} x {samples} sample(s) per pixel")
     if layout not in get_args(Layout):
@@ -222,22 +208,23 @@ def _check(dtype: np.dtype[Any], samples: int, channels: int, layout: str, pad_v
 
 
 def _check_colour(colour: Colour, dtype: np.dtype[Any], samples: int, plan: ResamplePlan) -> None:
-    if colour == "":
+    if isinstance(colour, str) and colour == "RGB":
         return
     if samples != 3:
         raise ValueError(f"samples: {samples} is not 3, what colour becomes")
-    if isinstance(colour, tuple):
-        entries, _ = colour
-        fits = dtype in (np.uint8, np.uint16) and entries.dtype == np.uint16 and entries.ndim == 2
-        if not fits or entries.shape[0] < 1 or entries.shape[1] != 3:
-            raise ValueError("colour: a palette needs uint8 or uint16 frames and uint16 entries (n, 3)")
-    elif colour not in ("YBR_FULL", "YBR_FULL_422") or dtype != np.uint8:
-        raise ValueError("colour: neither a palette, nor YBR_FULL or YBR_FULL_422 of uint8")
+    if isinstance(colour, Palette):
+        if dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"frame: {dtype} cannot index a palette; try: uint8 or uint16")
+    elif colour not in get_args(get_args(Colour)[0]):
+        raise ValueError(f"colour: neither {', '.join(get_args(get_args(Colour)[0]))} nor a Palette")
+    elif dtype != np.uint8:
+        raise ValueError(f"frame: {dtype} is not uint8, as {colour} is")
     elif colour == "YBR_FULL_422" and plan.in_shape[1] % 2:
         raise ValueError(f"colour: YBR_FULL_422 needs an even number of columns, not {plan.in_shape[1]}")
 
 
 def _output(out: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """`out` if it fits, or a new array."""
     if out is None:
         return np.empty(shape, np.float32)
     if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
@@ -260,6 +247,7 @@ def _normalisation(mean: PerChannel, std: PerChannel, scale: float, channels: in
 
 
 def _per_channel(name: str, value: PerChannel, channels: int) -> list[float]:
+    """One number for each channel."""
     values = [float(value)] * channels if isinstance(value, (int, float)) else [float(v) for v in np.ravel(value)]
     if len(values) != channels:
         raise ValueError(f"{name}: {len(values)} values for {channels} channel(s)")

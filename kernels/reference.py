@@ -129,3 +129,37 @@ def frame_to_tensor(
     stds = np.broadcast_to(np.asarray(std, np.float64), channels).reshape(per_channel)
     tensor = (tensor * scale - means) / stds
     return tensor if layout == "NCHW" else tensor.transpose(0, 2, 3, 1)
+
+
+def multiwindow(
+    volume: NDArray[Any], windows: list[dict[str, Any]], out_shape: tuple[int, int], **options: Any
+) -> Float64:
+    """Slices through windows (arguments of `window`), each resized on its own, as channels."""
+    tensors = [
+        [frame_to_tensor(window(each, **arguments), out_shape, **options)[0, 0] for arguments in windows]
+        for each in volume
+    ]
+    return np.array(tensors, np.float64).reshape(len(volume), len(windows), *out_shape)
+
+
+def ybr_to_rgb(ybr: NDArray[Any]) -> Float64:
+    """(..., 3) of YBR_FULL to RGB of 0..255 by the inverse of the equations in PS3.3 C.7.6.3.1.2, rounded."""
+    forward = np.array(
+        [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
+    )
+    shifted = np.asarray(ybr, np.float64) - [0, 128, 128]
+    return np.clip(np.floor(shifted @ np.linalg.inv(forward).T + 0.5 + 1e-9), 0, 255)
+
+
+def ybr_422_to_ybr(stored: NDArray[Any]) -> NDArray[Any]:
+    """(rows, columns, 2) of Y Y Cb Cr for two pixels to (rows, columns, 3): the chrominance serves both."""
+    rows, columns, _ = stored.shape
+    pairs = stored.reshape(rows, columns // 2, 4)
+    y, chroma = pairs[..., :2].reshape(rows, columns, 1), np.repeat(pairs[..., 2:], 2, axis=1)
+    return np.concatenate([y, chroma], axis=2)
+
+
+def palette_to_rgb(indices: NDArray[Any], entries: NDArray[Any], first: int, bits: int) -> Float64:
+    """Indices to 0..1 per channel, clamped at both ends of the palette (C.7.6.3.1.5)."""
+    at = np.clip(np.asarray(indices, np.int64) - first, 0, len(entries) - 1)
+    return np.asarray(entries, np.float64)[at] / (2**bits - 1)

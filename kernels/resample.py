@@ -155,12 +155,6 @@ def axis_taps(n_in: int, n_out: int, start: float, length: float, kind: Filter) 
     return Taps(first.astype(np.int32), count.astype(np.int32), weights.astype(np.float32))
 
 
-def source_rows(plan: ResamplePlan, begin: int, end: int) -> tuple[int, int]:
-    """The stored rows [first, last) that the computed rows [begin, end) of a tensor need."""
-    taps = _row_taps(plan)
-    return int(taps.start[begin]), int((taps.start + taps.extent)[begin:end].max())
-
-
 def _row_taps(plan: ResamplePlan) -> Taps:
     source, target = plan.source_box, plan.target_box
     return axis_taps(plan.in_shape[0], int(target.height), source.top, source.height, plan.filter)

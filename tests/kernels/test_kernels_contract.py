@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels import GrayscaleTransform, ResamplePlan, frame_to_tensor
+from kernels import GrayscaleTransform, ResamplePlan, frame_to_tensor, multiwindow_to_tensor
 
 DTYPES = (np.uint8, np.uint16, np.int16)
 WINDOW = GrayscaleTransform.window(100, 180)
@@ -47,6 +47,12 @@ def resized(transform: GrayscaleTransform, **options: Any) -> Callable[..., np.n
     return run
 
 
+def windowed(frame: np.ndarray, **more: Any) -> np.ndarray:
+    """One slice through a window and a table, as two channels."""
+    plan = ResamplePlan(frame.shape[:2], (24, 17), filter="area", mode="letterbox")
+    return multiwindow_to_tensor(frame[None], [WINDOW, SIGMOID], plan, mean=0.4, std=0.3, **more)
+
+
 KERNELS = {
     "clip": Kernel(resized(WINDOW), gray, (1, 1, 24, 17)),
     "table": Kernel(resized(SIGMOID), gray, (1, 1, 24, 17)),
@@ -55,6 +61,7 @@ KERNELS = {
     "colour": Kernel(resized(WINDOW, channels=3), colour, (1, 3, 24, 17)),
     "colour table": Kernel(resized(SIGMOID, channels=3, layout="NHWC"), colour, (1, 24, 17, 3)),
     "luminance": Kernel(resized(WINDOW), colour, (1, 1, 24, 17)),
+    "windows": Kernel(windowed, gray, (1, 2, 24, 17)),
 }
 
 
