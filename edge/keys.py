@@ -6,12 +6,14 @@
     keys/sign.key     Ed25519 private  infer only: signs results
     keys/verify.pub   Ed25519 public   deliver: checks them
     keys/device.uid   a 2.25 UID       names this box in reports; random, tells nothing about the host
+    keys/verify-*.pub Ed25519 public   earlier ones, as a restored audit trail was signed with
 
 Under systemd the private ones come as credentials: `$CREDENTIALS_DIRECTORY/<name>` wins over `keys/<name>`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
@@ -75,6 +77,17 @@ def load(folder: Path, name: str) -> bytes:
     if len(data) != 32:
         raise KeyFileError("the key file does not hold 32 bytes", which=name, hint="restore it from the backup")
     return data
+
+
+def former(public: bytes) -> str:
+    """The file name of an earlier verify key."""
+    return f"verify-{hashlib.sha256(public).hexdigest()[:16]}.pub"
+
+
+def verify_keys(folder: Path) -> tuple[bytes, ...]:
+    """The verify key, then the earlier ones. Raises KeyFileError."""
+    earlier = sorted(path.name for path in folder.glob("verify-*.pub"))
+    return tuple(load(folder, name) for name in ("verify.pub", *earlier))
 
 
 def device_uid(folder: Path) -> str:

@@ -110,7 +110,11 @@ def claim(settings: Settings, name: str) -> int:
     if not settings.run.is_dir():
         raise EnvironmentFailure("a folder of the box is missing", which="run", hint="run `edge init`")
     path = settings.run / f"{name}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        # without O_CREAT, which a sticky folder refuses for another user's file, to root as well
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -80,6 +80,17 @@ class Slots:
         os.close(self._descriptor)
 
 
+def reserve(spool: Path, count: int) -> None:
+    """At least `count` slots, new ones empty: a number that the journal knows must never name another study's key."""
+    descriptor = os.open(spool / "slots", os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        if os.fstat(descriptor).st_size < count * SLOT_SIZE:
+            os.ftruncate(descriptor, count * SLOT_SIZE)
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _runs(slots: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Neighbours together, as (first, count): a study's slots mostly lie in a row."""
     first = count = 0

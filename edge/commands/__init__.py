@@ -41,6 +41,9 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "audit": "show the audit trail, or verify that it is whole",
         "pause": "stop analysing and delivering; images are still received",
         "resume": "end a pause",
+        "backup": "write journal and configuration to one file; the box may run",
+        "restore": "put a backup back",
+        "support-bundle": "one file for whoever helps: state, configuration, logs; names nobody",
         "metrics": "numbers for a monitoring system, as text or on a unix socket",
         "relink": "run the hospital-side gateway: results in, filed under their patient",
         "bench": "measure this machine against named peers",
@@ -69,7 +72,7 @@ def positive(text: str) -> int:
 
 def load_command(name: str) -> Command:
     """The module of the command `name`."""
-    return cast(Command, importlib.import_module(f"edge.commands.{name}"))
+    return cast(Command, importlib.import_module(f"edge.commands.{name.replace('-', '_')}"))
 
 
 def settings_of(args: Namespace) -> Settings:

@@ -135,6 +135,11 @@ class Database:
                     version = number
             return version
 
+    def copy_to(self, path: Path) -> None:
+        """Write all of it, as it is at one moment, into the new file `path`; writers go on meanwhile."""
+        with self._lock:
+            self._connection.execute("VACUUM INTO ?", (str(path),)).close()
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()

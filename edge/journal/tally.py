@@ -58,3 +58,21 @@ def audited(journal: Journal) -> tuple[int, int]:
         "SELECT (SELECT coalesce(max(id), 0) FROM event), (SELECT coalesce(max(event), 0) FROM checkpoint)"
     )
     return (row[0], row[0] - row[1]) if row else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How often a thing came into a state for a reason."""
+
+    thing: str
+    new: str
+    reason: str
+    count: int
+
+
+def kinds(journal: Journal) -> list[Kind]:
+    """The audit trail, counted."""
+    rows = journal.database.rows(
+        "SELECT thing, new, reason, count(*) AS count FROM event GROUP BY thing, new, reason ORDER BY count DESC"
+    )
+    return [Kind(**dict(row)) for row in rows]

@@ -36,13 +36,15 @@ def verify(settings: Settings, given: tuple[int, str] | None = None) -> Trail:
     KeyFileError, JournalError
         If this user may not read the verify key, or the journal cannot be opened.
     """
-    public = keys.load(settings.keys, "verify.pub")
+    public = keys.verify_keys(settings.keys)
     known = given or noted(settings.run)
+
+    def check(signature: bytes, text: bytes) -> bool:
+        return any(crypto.verify(each, signature, text) for each in public)
+
     journal = Journal(settings.journal)
     try:
-        return Trail(
-            audit.verify(journal, lambda signature, text: crypto.verify(public, signature, text), known), known[0]
-        )
+        return Trail(audit.verify(journal, check, known), known[0])
     finally:
         journal.close()
 

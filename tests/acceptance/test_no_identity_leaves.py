@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import socketserver
+import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +82,20 @@ def everywhere(box: Box, wiretap: Wiretap) -> Iterator[tuple[str, bytes]]:
         for form in ([], ["--json"]):
             ended = run_edge(*command, "--config", box.file, *form)
             yield f"edge {' '.join(command)}", (ended.stdout + ended.stderr).encode()
+    yield from given_away(box)
+
+
+def given_away(box: Box) -> Iterator[tuple[str, bytes]]:
+    """What an administrator sends to others, or stores elsewhere: members of both files as (name, bytes)."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle, backup = Path(folder) / "bundle.tar.gz", Path(folder) / "box.edgebackup"
+        for words in (("support-bundle", bundle, "--logs", box.log), ("backup", backup)):
+            ended = run_edge(*words, "--config", box.file)
+            assert ended.returncode == 0, ended.stderr
+            with tarfile.open(words[1]) as tar:
+                for member in tar:
+                    content = tar.extractfile(member)
+                    yield f"{words[0]} {member.name}", content.read() if content else b""
 
 
 def assert_nowhere(box: Box, wiretap: Wiretap, markers: Markers) -> None:
