@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -148,6 +149,11 @@ def parse_public(data: bytes) -> bytes:
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("no Ed25519 key")
     return key.public_bytes_raw()
+
+
+def certificate_expires(pem: bytes) -> float:
+    """When the first certificate of a PEM text ends to be valid, in seconds since the epoch. Raises ValueError."""
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
 
 
 def random_bytes(count: int) -> bytes:

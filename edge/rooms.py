@@ -12,6 +12,7 @@ Signals only set the event. A crash in one room never stops the others: `serve` 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -27,8 +28,10 @@ from typing import Protocol
 
 from edge import keys
 from edge.config import Settings
-from edge.errors import EnvironmentFailure
+from edge.errors import EnvironmentFailure, JournalError
+from edge.journal import Journal
 from edge.journal import create as create_journal
+from edge.journal.database import DatabaseError
 
 ROOMS = ("receive", "infer", "deliver")
 _RESTART_SECONDS = 1.0
@@ -74,6 +77,7 @@ def run_room(name: str, settings: Settings) -> None:
         claim(settings, name)
     room = load_room(name, settings)
     room.start()
+    _note(settings, name, "STARTED")
 
     def leave(*_: object) -> None:
         stopping.set()
@@ -88,7 +92,20 @@ def run_room(name: str, settings: Settings) -> None:
         room.run(stopping)
     finally:
         _notify("STOPPING=1")
+        _note(settings, name, "STOPPED")  # before infer signs the trail for the last time
         room.stop()
+
+
+def _note(settings: Settings, name: str, what: str) -> None:
+    """An event of the audit trail. A full disk must not keep a room from starting: it then answers that it is full."""
+    if name not in ROOMS:
+        return  # the gateway has no journal
+    with contextlib.suppress(JournalError, DatabaseError):
+        journal = Journal(settings.journal, durable=False)
+        try:
+            journal.note("box", f"room.{name}", "", what)
+        finally:
+            journal.close()
 
 
 def _follow() -> None:

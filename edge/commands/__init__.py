@@ -45,6 +45,7 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "restore": "put a backup back",
         "support-bundle": "one file for whoever helps: state, configuration, logs; names nobody",
         "metrics": "numbers for a monitoring system, as text or on a unix socket",
+        "notify": "hand what a person must know to a program of your own",
         "relink": "run the hospital-side gateway: results in, filed under their patient",
         "bench": "measure this machine against named peers",
     }

@@ -34,6 +34,7 @@ def _show(args: Namespace) -> int:
     journal = Journal(settings_of(args).journal)
     try:
         found = views.events(journal, args.limit, args.thing, args.name)
+        journal.note("box", "audit", "", "READ", "show")
     finally:
         journal.close()
     if args.json:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from edge.config.receive import Tls
 from edge.config.types import AETitle, Port, Section
 
 
 class Destination(Section, frozen=True, kw_only=True):
-    """A relink gateway, or (`deidentified`) an archive that takes the PHI-free object as it is."""
+    """A relink gateway, or (`deidentified`) an archive that takes the PHI-free object as it is.
+
+    `max_per_minute`: results that are not urgent wait when so many left within a minute; 0 is no bound.
+    """
 
     kind: Literal["relink", "deidentified"] = "relink"
     ae_title: AETitle
     host: str
     port: Port
     accept_unfiled_results: bool = False
+    max_per_minute: Annotated[int, msgspec.Meta(ge=0, le=60000)] = 0
     tls: Tls | None = None

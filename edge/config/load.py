@@ -71,6 +71,7 @@ def _problems(document: Document) -> Any:
         yield from _destination_problems(alias, destination)
     if document.relink:
         yield from _relink_problems(document.relink)
+    yield from _notify_problems(document)
     for name in _twice([route.name for route in document.routes]):
         yield "routes", f"two routes are called {name}", "give each its own name"
     if document.storage.keep_days > document.storage.max_days:
@@ -122,6 +123,19 @@ def _destination_problems(alias: str, destination: Any) -> Any:
             "an archive files PHI-free objects under no patient",
             'use kind = "relink", or accept_unfiled_results = true if you mean it',
         )
+
+
+def _notify_problems(document: Document) -> Any:
+    host = document.notify.syslog.rpartition(":")[0].strip("[]")
+    if host and not _is_address(host):
+        yield "notify.syslog", "this is not an IP address and a port", 'e.g. "10.0.0.5:514": names are never looked up'
+    collector = document.audit.collector
+    if collector is None:
+        return
+    if not _is_address(collector.host):
+        yield "audit.collector.host", "this is not an IP address", "write the address: names are never looked up"
+    elif collector.tls is None and not ipaddress.ip_address(collector.host).is_loopback:
+        yield "audit.collector.host", "off loopback the audit trail needs TLS", "add [audit.collector.tls]"
 
 
 def _relink_problems(relink: Relink) -> Any:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from edge.config.types import AETitle, Alias, Count, Pin, Port, Seconds, Section
 
 
 class Peer(Section, frozen=True, kw_only=True):
-    """[[receive.peers]]: a device that may push. None listed: nobody may."""
+    """[[receive.peers]]: a device that may push. None listed: nobody may.
+
+    `expect_every_hours`: an alarm when it was silent for longer; 0 expects nothing.
+    """
 
     alias: Alias
     ae_title: AETitle
     hosts: tuple[str, ...]
     certificate: Pin | None = None
+    expect_every_hours: Annotated[int, msgspec.Meta(ge=0, le=8760)] = 0
 
 
 class Tls(Section, frozen=True, kw_only=True):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge.config.box import Box
 from edge.config.destinations import Destination
 from edge.config.infer import Infer
 from edge.config.models import Models
-from edge.config.receive import Receive
+from edge.config.notify import Audit, Notify
+from edge.config.receive import Receive, Tls
 from edge.config.relink import Relink
 from edge.config.routes import Route
 from edge.config.storage import Storage
@@ -25,6 +27,8 @@ class Document(Section, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     destinations: dict[str, Destination] = {}
     models: Models = Models()
+    notify: Notify = Notify()
+    audit: Audit = Audit()
     relink: Relink | None = None
 
 
@@ -32,6 +36,17 @@ class Settings(Document, frozen=True, kw_only=True):
     """A checked document and the file it came from. Relative paths start at that file."""
 
     file: Path
+
+    def tls_sections(self) -> Iterator[tuple[str, Tls]]:
+        """Every TLS section that is there, by its place in edge.toml."""
+        found = {
+            "receive.tls": self.receive.tls,
+            **{f"destinations.{alias}.tls": each.tls for alias, each in self.destinations.items()},
+            "audit.collector.tls": self.audit.collector.tls if self.audit.collector else None,
+            "relink.tls": self.relink.tls if self.relink else None,
+            "relink.pacs.tls": self.relink.pacs.tls if self.relink else None,
+        }
+        yield from ((place, tls) for place, tls in found.items() if tls is not None)
 
     def path(self, text: str) -> Path:
         """A path of the config as an absolute one."""

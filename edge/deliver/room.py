@@ -11,7 +11,10 @@ import time
 
 from edge import keys
 from edge.config import Settings
+from edge.deliver.herald import Heart, tellers
+from edge.deliver.pace import Pace
 from edge.deliver.sender import Sender, Way
+from edge.deliver.watch import Watch
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal
 from edge.rooms import Heartbeat, announce
@@ -34,13 +37,20 @@ class Room:
         verify_key = keys.load(settings.keys, "verify.pub")
         ways = [Way(alias, settings.outbox, verify_key, self._peer(alias)) for alias in sorted(settings.destinations)]
         self._journal = Journal(settings.journal)
-        self._senders = [Sender(self._journal, way) for way in ways]
+        self._senders = [
+            Sender(self._journal, way, Pace(settings.destinations[way.alias].max_per_minute)) for way in ways
+        ]
+        self._tellers = tellers(settings, self._journal)
+        self._watch = Watch(settings, self._journal)
+        self._heart = Heart(settings)
         self._bell = Doorbell(settings.run, "deliver")
 
     def run(self, stopping: threading.Event) -> None:
         """Wake the senders whenever there may be something new."""
         for sender in self._senders:
             sender.start()
+        for teller in self._tellers:
+            teller.start()
         announce(self._settings, "deliver", destinations=len(self._senders))
         heart = Heartbeat()
         while not stopping.is_set():
@@ -49,6 +59,10 @@ class Room:
                 sender.wake()
                 if sender.failed.is_set():
                     raise EnvironmentFailure("a sender ended", hint="see the lines above, then `edge doctor`")
+            for teller in self._tellers:
+                teller.wake()
+            self._watch.look()
+            self._heart.beat()
             heart.beat()
 
     def wake(self) -> None:
@@ -57,6 +71,8 @@ class Room:
 
     def stop(self) -> None:
         """Let what is being sent end, within bounds."""
+        for teller in self._tellers:
+            teller.stop()
         for sender in self._senders:
             sender.stop()
         deadline = time.monotonic() + _DRAIN_SECONDS

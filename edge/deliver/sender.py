@@ -19,6 +19,7 @@ from pathlib import Path
 from edge.deliver import outbox, retry
 from edge.deliver.line import Line
 from edge.deliver.outbox import Refused
+from edge.deliver.pace import Pace
 from edge.deliver.retry import Backoff, Decision
 from edge.errors import JournalError, PeerFailure
 from edge.journal import Journal, outgoing
@@ -46,8 +47,9 @@ class Way:
 class Sender:
     """Works for one destination until told to stop."""
 
-    def __init__(self, journal: Journal, way: Way) -> None:
+    def __init__(self, journal: Journal, way: Way, pace: Pace | None = None) -> None:
         self._journal = journal
+        self._pace = pace or Pace(0)
         self._way = way
         self._line = Line(way.peer)
         self._bell = threading.Event()
@@ -92,7 +94,7 @@ class Sender:
         while not self._stopping.is_set():
             self._bell.clear()
             item = None if self._closed() else next(iter(outgoing.due(self._journal, self._way.alias, 1)), None)
-            if item is None:
+            if item is None or not self._pace.allows(item.priority):
                 self._rest()
             else:
                 self._deliver(item)
@@ -161,6 +163,7 @@ class Sender:
     def _record(self, item: Delivery, decision: Decision) -> None:
         try:
             if decision.state is DeliveryState.SENT:
+                self._pace.sent()
                 outgoing.sent(self._journal, item, decision.reason)
             elif decision.state is DeliveryState.FAILED:
                 outgoing.failed(self._journal, item, decision.reason)

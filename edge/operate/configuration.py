@@ -16,7 +16,6 @@ import msgspec
 
 from edge.config import Settings
 from edge.config.explain import locate, nearest
-from edge.config.receive import Tls
 from edge.errors import ConfigError, PackageError
 from edge.infer import roster
 from edge.packages.registry import Registry
@@ -30,23 +29,11 @@ def problems(settings: Settings, registry: Registry) -> Iterator[ConfigError]:
 
 
 def _file_problems(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    for prefix, tls in _tls_sections(settings):
+    for prefix, tls in settings.tls_sections():
         for field in ("certificate", "key", "ca"):
             yield from _unreadable(f"{prefix}.{field}", settings.path(getattr(tls, field)))
     for name in settings.models.trusted_keys:
         yield from _unreadable("models.trusted_keys", settings.path(name))
-
-
-def _tls_sections(settings: Settings) -> Iterator[tuple[str, Tls]]:
-    if settings.receive.tls:
-        yield "receive.tls", settings.receive.tls
-    for alias, destination in settings.destinations.items():
-        if destination.tls:
-            yield f"destinations.{alias}.tls", destination.tls
-    if settings.relink and settings.relink.tls:
-        yield "relink.tls", settings.relink.tls
-    if settings.relink and settings.relink.pacs.tls:
-        yield "relink.pacs.tls", settings.relink.pacs.tls
 
 
 def _unreadable(key: str, path: Path) -> Iterator[tuple[str, str, str]]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
@@ -17,6 +21,7 @@ from edge.packages.registry import Registry
 
 _LANDLOCK_CREATE_RULESET = 444
 _TOLERANCE = 2e-6
+_LOCK_SECONDS = 60.0
 _RUNTIMES = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu"}
 
 
@@ -29,6 +34,7 @@ def check_machine(settings: Settings, registry: Registry) -> Iterator[Check]:
         yield from _packages(settings, registry)
         yield _providers(settings)
     yield _landlock()
+    yield _lock()
     yield _telemetry(settings)
 
 
@@ -110,6 +116,30 @@ def _landlock() -> Check:
             "use a kernel with CONFIG_SECURITY_LANDLOCK",
         )
     return passed("landlock", f"ABI {version}")
+
+
+def _lock() -> Check:
+    """Tries to break out of a worker's lock; an act that does not work unlocked either proves nothing."""
+    with tempfile.TemporaryDirectory(prefix="edge-doctor-") as folder:
+        free, locked = _tried(folder), _tried(folder, "--locked")
+    proving = [act for act, error in free.items() if error == 0]
+    open_still = [act for act in proving if locked.get(act, 0) == 0]
+    if not proving or len(locked) != len(free):
+        return failed("worker lock", "it could not be tried", "run it as the box's own user")
+    if open_still:
+        which = ", ".join(open_still)
+        return warned("worker lock", f"a worker can still: {which}", "use a kernel with Landlock and seccomp")
+    return passed("worker lock", f"{len(proving)} of {len(proving)} ways out are refused by the kernel")
+
+
+def _tried(*arguments: str) -> dict[str, int]:
+    command = [sys.executable, "-m", "edge.operate.breakout", *arguments]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=_LOCK_SECONDS)
+    try:
+        found: dict[str, int] = json.loads(ended.stdout)
+    except ValueError:
+        return {}
+    return found
 
 
 def _telemetry(settings: Settings) -> Check:

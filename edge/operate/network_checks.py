@@ -5,19 +5,22 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 from edge import rooms, scu
 from edge.config import Settings
 from edge.config.destinations import Destination
+from edge.crypto import certificate_expires
 from edge.errors import EdgeError, PeerFailure
 from edge.operate.check import Check, failed, passed, warned
 from edge.operate.configuration import is_loopback
-from edge.operate.screen import ago
+from edge.operate.screen import ago, span
 from edge.tls import client_context
 
 _ECHO = ((scu.VERIFICATION, scu.IMPLICIT_VR_LITTLE_ENDIAN),)
 _SECONDS = 5.0
+_URGENT_SECONDS, _SOON_SECONDS = 7 * 86400.0, 60 * 86400.0
 
 
 def check_network(settings: Settings) -> Iterator[Check]:
@@ -28,6 +31,24 @@ def check_network(settings: Settings) -> Iterator[Check]:
         yield warned("peers", "none is listed: nobody may push", "add [[receive.peers]] to edge.toml")
     for alias, destination in settings.destinations.items():
         yield _destination(settings, alias, destination)
+    yield from _certificates(settings)
+
+
+def _certificates(settings: Settings) -> Iterator[Check]:
+    """How long each of our certificates is still valid."""
+    for name, tls in settings.tls_sections():
+        check = f"certificate {name}"
+        try:
+            left = certificate_expires(settings.path(tls.certificate).read_bytes()) - time.time()
+        except (OSError, ValueError):
+            yield failed(check, "it cannot be read", "run it as root; check the path and that it is a PEM file")
+            continue
+        if left < _URGENT_SECONDS:
+            yield failed(check, f"valid for {span(left)} more" if left > 0 else "it has expired", "renew it")
+        elif left < _SOON_SECONDS:
+            yield warned(check, f"valid for {span(left)} more", "renew it")
+        else:
+            yield passed(check, f"valid for {span(left)} more")
 
 
 def _rooms(settings: Settings) -> Check:

@@ -10,7 +10,8 @@ from typing import Any
 from edge import rooms
 from edge.config import Settings
 from edge.errors import PackageError
-from edge.journal import Journal, pausing, views
+from edge.journal import Journal, alarms, pausing, views
+from edge.journal.alarms import Alarm
 from edge.journal.pausing import Pause
 from edge.journal.views import DeliveryView
 from edge.packages.registry import Registry
@@ -65,6 +66,7 @@ class Status:
     disk: Disk
     packages: tuple[PackageStatus, ...]
     paused: Pause | None = None
+    alarms: tuple[Alarm, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; `held` first, because a person must act on it."""
@@ -86,6 +88,7 @@ def look(settings: Settings, version: str) -> Status:
             disk=_disk(settings),
             packages=tuple(_packages(settings)),
             paused=pausing.current(journal),
+            alarms=tuple(alarms.standing(journal)),
         )
     finally:
         journal.close()

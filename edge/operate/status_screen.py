@@ -27,12 +27,12 @@ def render(status: Status) -> str:
 
 def _needed(status: Status) -> Iterator[str]:
     """What waits for a person."""
-    if status.paused:
-        since = ago(status.paused.since, status.at)
-        yield f"{paint('WARN')}  PAUSED {since} ({status.paused.reason}): images are stored, nothing else: edge resume"
     deliveries, jobs = status.counts["delivery"], status.counts["job"]
     if deliveries["HELD"]:
         yield f"{paint('HELD')}  {deliveries['HELD']} results may not leave: edge deliveries list --state HELD"
+    if status.paused:
+        since = ago(status.paused.since, status.at)
+        yield f"{paint('WARN')}  PAUSED {since} ({status.paused.reason}): images are stored, nothing else: edge resume"
     if deliveries["FAILED"]:
         yield f"{paint('FAIL')}  {deliveries['FAILED']} results were refused: edge deliveries list --state FAILED"
     if jobs["QUARANTINED"]:
@@ -40,6 +40,8 @@ def _needed(status: Status) -> Iterator[str]:
     for problem in str(status.rooms["infer"].facts.get("problems", "")).split("; "):
         if problem:
             yield f"{paint('FAIL')}  route {problem}"
+    for alarm in status.alarms:
+        yield f"{paint('WARN')}  {alarm.name}: {alarm.reason}, for {ago(alarm.since, status.at)}"
     if not status.disk.accepting:
         yield f"{paint('FAIL')}  the disk reserve is reached, images are refused: edge doctor"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from edge import crypto, keys
 from edge.config import Settings
 from edge.errors import EdgeError, KeyFileError
-from edge.journal import Journal, pausing, tally, views
+from edge.journal import Journal, alarms, pausing, tally, views
 from edge.operate import audit
 from edge.operate.check import Check, failed, passed, warned
 from edge.operate.screen import span
@@ -19,6 +20,7 @@ from edge.receive.reserve import Reserve
 
 _PRIVATE = ("open.key", "sign.key", "tag.key")
 _SIZE = 32
+_TIMEX_BYTES, _TIME_ERROR = 512, 5
 _PROBES = 5
 _MOST_EVENTS = 100_000
 _SLOW_FLUSH_MS = 50.0
@@ -86,11 +88,13 @@ def _journal(settings: Settings) -> Iterator[Check]:
         counted = views.counts(journal)
         newest = views.events(journal, 1)
         paused = pausing.current(journal)
+        standing = alarms.standing(journal)
     finally:
         journal.close()
     stored = sum(counted["instance"].values())
     yield passed("journal", f"sound; {stored} instances, {sum(counted['job'].values())} jobs")
     yield _held(counted)
+    yield _alarms(standing)
     if paused:
         yield warned("pause", f"{span(time.time() - paused.since)} long: nothing is analysed or sent", "edge resume")
     yield _clock(newest[0].at if newest else 0.0)
@@ -118,10 +122,18 @@ def _audit(settings: Settings) -> Iterator[Check]:
 def _held(counted: dict[str, dict[str, int]]) -> Check:
     held, failures = counted["delivery"]["HELD"], counted["delivery"]["FAILED"]
     if held or failures:
-        return warned(
+        kind = failed if held else warned
+        return kind(
             "results", f"{held} HELD, {failures} FAILED", "edge deliveries list, then release, resend or discard"
         )
     return passed("results", "none held, none refused")
+
+
+def _alarms(standing: list[alarms.Alarm]) -> Check:
+    if not standing:
+        return passed("alarms", "none stands")
+    told = ", ".join(f"{alarm.name} ({alarm.reason})" for alarm in standing)
+    return warned("alarms", told, "edge audit show --thing box; each ends by itself when its cause does")
 
 
 def _clock(newest: float) -> Check:
@@ -131,7 +143,16 @@ def _clock(newest: float) -> Check:
     if now < newest - 2.0:
         behind = span(newest - now)
         return failed("clock", f"it is {behind} behind the journal's newest event", "set the clock; run a time service")
-    return passed("clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if not _is_synchronised():
+        return warned("clock", f"{shown}; no time service keeps it", "run chrony or systemd-timesyncd")
+    return passed("clock", f"{shown}, kept by a time service")
+
+
+def _is_synchronised() -> bool:
+    """What the kernel was told by a time service (adjtimex(2))."""
+    report = ctypes.create_string_buffer(_TIMEX_BYTES)
+    return int(ctypes.CDLL(None).adjtimex(report)) not in (_TIME_ERROR, -1)
 
 
 def _space(settings: Settings) -> Check:

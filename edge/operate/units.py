@@ -58,9 +58,12 @@ def _socket(settings: Settings) -> Iterator[str]:
 
 
 def _deliver(settings: Settings) -> Iterator[str]:
-    destinations = settings.destinations.values()
-    yield from _allowed(destination.host for destination in destinations)
-    yield from _bound(_tls_files(settings, [destination.tls for destination in destinations]))
+    destinations, collector = settings.destinations.values(), settings.audit.collector
+    told = [settings.notify.syslog.rpartition(":")[0].strip("[]")] if settings.notify.syslog else []
+    collecting = [collector.host] if collector else []
+    yield from _allowed([*(destination.host for destination in destinations), *told, *collecting])
+    used = [destination.tls for destination in destinations] + ([collector.tls] if collector else [])
+    yield from _bound(_tls_files(settings, used))
 
 
 def _allowed(addresses: Iterable[str]) -> Iterator[str]:

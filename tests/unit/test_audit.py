@@ -239,7 +239,7 @@ def test_the_command_says_what_is_wrong(box: Callable[..., support.Box], run_edg
     assert made.json("audit", "verify")["signed"] == 2
     assert [each["new"] for each in made.json("audit", "show", "--limit", "1")] == ["STOPPED"]
     look = lambda: next(check for check in check_storage(made.settings) if check.name == "audit trail")  # noqa: E731
-    assert look().detail == "2 events, whole; signed up to event 2"
+    assert look().detail == "3 events, whole; signed up to event 2"  # looking was written down too
     journal.database.execute("UPDATE event SET reason = 'nothing' WHERE id = 1")
     journal.close()
     assert (look().word, look().detail) == ("FAIL", "event 1 was changed, or one before it")

@@ -127,3 +127,16 @@ CREATE TABLE pause (
     since  REAL NOT NULL,
     reason TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
 ) STRICT;
+
+-- What is wrong with the box now and should reach a person; each beginning and end is an event too.
+CREATE TABLE alarm (
+    name   TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_.-]*'),
+    since  REAL NOT NULL,
+    reason TEXT NOT NULL CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*')
+) STRICT;
+
+-- How far each reader of the trail has come: what it has told others of.
+CREATE TABLE follower (
+    name  TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_-]*'),
+    event INTEGER NOT NULL CHECK (event >= 0)
+) STRICT;
