@@ -14,12 +14,13 @@ _META_LIMIT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Part10:
-    """What a C-STORE needs to know of a file; `data_set` is what it sends."""
+    """What a sender needs to know of a file: a C-STORE sends `data_set`, STOW-RS the whole `file`."""
 
     sop_class_uid: UID
     sop_instance_uid: UID
     transfer_syntax_uid: UID
     data_set: bytes
+    file: bytes
 
 
 def split(file: bytes) -> Part10:
@@ -38,6 +39,7 @@ def split(file: bytes) -> Part10:
         sop_instance_uid=_uid(elements, 0x0003, "MediaStorageSOPInstanceUID"),
         transfer_syntax_uid=_uid(elements, 0x0010, "TransferSyntaxUID"),
         data_set=file[end:],
+        file=file,
     )
 
 

@@ -44,12 +44,12 @@ PYTHON
     done
 }
 
-# What this machine lacks of: a Python, a C compiler, and the Debian packages given (by `package:command`).
+# What this machine lacks of: a Python, a C compiler, and the Debian packages given (by `package:command`, or `package:/a/file`).
 missing() {
     [ -n "$(find_python)" ] || printf 'python3-venv python3-dev '
     command -v cc >/dev/null 2>&1 && [ -e /usr/include/stdio.h ] || printf 'gcc libc6-dev '
     for pair in "$@"; do
-        command -v "${pair#*:}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair#*:}" ] || printf '%s ' "${pair%%:*}"
+        command -v "${pair#*:}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair#*:}" ] || [ -f "${pair#*:}" ] || printf '%s ' "${pair%%:*}"
     done
 }
 

@@ -18,7 +18,8 @@ done
 [ "$boot" = false ] || [ "$(id -u)" -eq 0 ] || refuse "--boot needs root: sudo ./firmware_scripts/test.sh --boot"
 
 [ "$boot" = false ] || need debootstrap:debootstrap systemd-container:systemd-nspawn
-need systemd:systemd-analyze dcmtk:storescu dicom3tools:dciodvfy orthanc:Orthanc strace:strace shellcheck:shellcheck
+need systemd:systemd-analyze dcmtk:storescu dicom3tools:dciodvfy orthanc:Orthanc strace:strace shellcheck:shellcheck \
+    orthanc-dicomweb:/usr/share/orthanc/plugins/libOrthancDicomWeb.so
 make_venv .venv cpu,test
 cd "$root"
 bin=$root/.venv/bin

@@ -13,13 +13,17 @@ from edge.config.types import AETitle, Port, Section
 class Destination(Section, frozen=True, kw_only=True):
     """A relink gateway, or (`deidentified`) an archive that takes the PHI-free object as it is.
 
+    By C-STORE (`ae_title`), or, an archive alone, by STOW-RS (`path`, `authorization`).
     `max_per_minute`: results that are not urgent wait when so many left within a minute; 0 is no bound.
     """
 
     kind: Literal["relink", "deidentified"] = "relink"
-    ae_title: AETitle
+    protocol: Literal["dimse", "stow-rs"] = "dimse"
+    ae_title: AETitle | None = None
     host: str
     port: Port
+    path: str = "/dicom-web"
+    authorization: str | None = None
     accept_unfiled_results: bool = False
     max_per_minute: Annotated[int, msgspec.Meta(ge=0, le=60000)] = 0
     tls: Tls | None = None

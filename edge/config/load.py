@@ -111,6 +111,7 @@ def _destination_problems(alias: str, destination: Any) -> Any:
     key = f"destinations.{alias}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", alias):
         yield key, "this is not an alias", "use a-z, 0-9, dash and underscore"
+    yield from _protocol_problems(key, destination)
     if not _is_address(destination.host):
         yield f"{key}.host", "this is not an IP address", "write the address: names are never looked up"
     elif (
@@ -138,6 +139,19 @@ def _notify_problems(document: Document) -> Any:
         yield "audit.collector.host", "off loopback the audit trail needs TLS", "add [audit.collector.tls]"
 
 
+def _protocol_problems(key: str, destination: Any) -> Any:
+    if destination.protocol == "dimse" and destination.ae_title is None:
+        yield key, "ae_title is missing", "the AE title that the destination answers to"
+    if destination.protocol == "dimse":
+        return
+    if destination.kind == "relink":
+        yield f"{key}.protocol", "a relink gateway speaks DIMSE only", 'protocol = "dimse", or kind = "deidentified"'
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", destination.path):
+        yield f"{key}.path", "this is not the path of a service", 'e.g. "/dicom-web"'
+    if destination.authorization and destination.tls is None and not _is_loopback(destination.host):
+        yield f"{key}.authorization", "a secret would be sent in the clear", f"add [{key}.tls]"
+
+
 def _relink_problems(relink: Relink) -> Any:
     if not _is_address(relink.bind):
         yield "relink.bind", "this is not an IP address", "0.0.0.0 or one address of this machine"
@@ -161,6 +175,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
 def _is_network(text: str) -> bool:

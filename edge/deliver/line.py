@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
+from edge.deliver import retry
 from edge.deliver.implicit import EXPLICIT_VR_LITTLE_ENDIAN, implicit
+from edge.deliver.retry import Decision
 from edge.errors import PeerFailure
 from edge.part10 import Part10
 from edge.scu import IMPLICIT_VR_LITTLE_ENDIAN, Peer, Scu
@@ -46,8 +48,8 @@ class Line:
         self._last = time.monotonic()
         return False
 
-    def store(self, parts: Part10) -> int:
-        """Send `parts` on the open association; returns the status. Raises PeerFailure: `drop` it then."""
+    def store(self, parts: Part10) -> Decision:
+        """Send `parts` on the open association; what its status means. Raises PeerFailure: `drop` it then."""
         scu = self._scu
         if scu is None:
             raise PeerFailure("aborted")
@@ -56,7 +58,7 @@ class Line:
             syntax, data_set = IMPLICIT_VR_LITTLE_ENDIAN, implicit(data_set)
         status = scu.store(parts.sop_class_uid, parts.sop_instance_uid, syntax, data_set)
         self._last = time.monotonic()
-        return status
+        return retry.of_status(status)
 
     def idle_left(self) -> float | None:
         """Seconds until the open association has been idle for too long; None when none is open."""

@@ -13,8 +13,10 @@ from edge import keys
 from edge.config import Settings
 from edge.deliver.herald import Heart, tellers
 from edge.deliver.pace import Pace
+from edge.deliver.secret import secret_line
 from edge.deliver.sender import Sender, Way
 from edge.deliver.watch import Watch
+from edge.deliver.web import Web
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal
 from edge.rooms import Heartbeat, announce
@@ -83,12 +85,10 @@ class Room:
         self._bell.close()
         self._journal.close()
 
-    def _peer(self, alias: str) -> Peer:
-        destination = self._settings.destinations[alias]
-        return Peer(
-            host=destination.host,
-            port=destination.port,
-            called=destination.ae_title,
-            calling=self._settings.receive.ae_title,
-            tls=client_context(destination.tls, self._settings, f"destinations.{alias}.tls"),
-        )
+    def _peer(self, alias: str) -> Peer | Web:
+        settings, destination = self._settings, self._settings.destinations[alias]
+        tls = client_context(destination.tls, settings, f"destinations.{alias}.tls")
+        if destination.protocol == "stow-rs":
+            secret = secret_line(settings, destination.authorization, f"destinations.{alias}.authorization")
+            return Web(destination.host, destination.port, destination.path, tls, secret)
+        return Peer(destination.host, destination.port, destination.ae_title or "", settings.receive.ae_title, tls)

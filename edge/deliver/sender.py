@@ -1,11 +1,11 @@
 """One destination's deliveries, one at a time, in a thread of its own: another that hangs cannot delay it.
 
 Comes in: what the journal says is due here, asked anew each time, so an urgent result overtakes. Goes out: signed
-files as C-STORE requests, and in the journal how each ended. A kill between the peer's Success and the journal's
-SENT means one more send of the same UID with the same bytes, which an archive keeps once.
+files as C-STORE or STOW-RS requests, and in the journal how each ended. A kill between the peer's Success and the
+journal's SENT means one more send of the same UID with the same bytes, which an archive keeps once.
 
-A destination that takes no association is left alone for a while as a whole (`peer-...`); an object that fails on an
-open association waits by itself, so it cannot hold up the others.
+A destination that takes no association, or whose web service is not there, is left alone for a while as a whole
+(`peer-...`); an object that fails on an open association waits by itself, so it cannot hold up the others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from edge.deliver.line import Line
 from edge.deliver.outbox import Refused
 from edge.deliver.pace import Pace
 from edge.deliver.retry import Backoff, Decision
+from edge.deliver.web import Web, WebLine
 from edge.errors import JournalError, PeerFailure
 from edge.journal import Journal, outgoing
 from edge.operate.logs import frames
@@ -40,7 +41,7 @@ class Way:
     alias: str
     outbox: Path
     verify_key: bytes
-    peer: Peer
+    peer: Peer | Web
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -51,7 +52,7 @@ class Sender:
         self._journal = journal
         self._pace = pace or Pace(0)
         self._way = way
-        self._line = Line(way.peer)
+        self._line = WebLine(way.peer) if isinstance(way.peer, Web) else Line(way.peer)
         self._bell = threading.Event()
         self._failures = 0
         self._closed_until = 0.0
@@ -124,25 +125,30 @@ class Sender:
             self._line.drop()
             _log.error("internal error with %s (%s)\n%s", item.sop_instance_uid, type(error).__name__, frames(error))
             decision = Decision(DeliveryState.PENDING, "internal")
-        self._record(item, decision)
+        if _is_closed(decision):
+            self._close(item, decision.reason)
+        else:
+            self._record(item, decision)
 
     def _attempt(self, item: Delivery) -> Decision:
         """Read, verify and send. Raises PeerFailure only where the destination as a whole cannot be talked to."""
         parts = outbox.read(self._way.outbox, item, self._way.verify_key)
         if self._line.open(parts):
             try:
-                return retry.of_status(self._line.store(parts))
+                return self._line.store(parts)
             except PeerFailure as error:
                 self._line.drop()
                 if error.reason not in _WENT_AWAY:
                     return retry.of_failure(error.reason)
             self._line.open(parts)  # it had gone away while idle
-        self._reachable()
-        return self._store(parts)
+        decision = self._store(parts)
+        if not _is_closed(decision):
+            self._reachable()
+        return decision
 
     def _store(self, parts: Part10) -> Decision:
         try:
-            return retry.of_status(self._line.store(parts))
+            return self._line.store(parts)
         except PeerFailure as error:
             self._line.drop()
             return retry.of_failure(error.reason)
@@ -177,3 +183,8 @@ class Sender:
     def _postpone(self, item: Delivery, pause: float, reason: str) -> None:
         outgoing.postponed(self._journal, item, self._journal.clock() + pause, reason)
         _log.info("PENDING %s to %s %s, again in %.0f s", item.sop_instance_uid, self._way.alias, reason, pause)
+
+
+def _is_closed(decision: Decision) -> bool:
+    """Whether the answer was about the destination and not about the object."""
+    return decision.state is DeliveryState.PENDING and decision.reason.startswith("peer-")

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 
-from edge import rooms, scu
+from edge import dimse, rooms, scu
 from edge.config import Settings
 from edge.config.destinations import Destination
 from edge.crypto import certificate_expires
@@ -126,16 +126,41 @@ def _destination(settings: Settings, alias: str, destination: Destination) -> Ch
     name, where = f"destination {alias}", f"{destination.host}:{destination.port}"
     try:
         context = client_context(destination.tls, settings, f"destinations.{alias}.tls")
-        echo(destination.host, destination.port, destination.ae_title, settings.receive.ae_title, context)
+        if destination.protocol == "stow-rs":
+            return _web(name, destination, context)
+        called = destination.ae_title or ""
+        announced = echo(destination.host, destination.port, called, settings.receive.ae_title, context)
     except PeerFailure as error:
-        if error.reason.startswith("context-refused"):
+        if error.reason.startswith("context-refused") and destination.kind != "relink":
             return passed(name, f"{where} accepts associations (it does not offer C-ECHO)")
         return failed(name, f"{where} does not answer C-ECHO ({error.reason})", _advice(error.reason))
     except EdgeError as error:
         return failed(name, error.what, error.hint)
+    if destination.kind == "relink" and announced != dimse.RELINK_VERSION_NAME:
+        return failed(
+            name,
+            f"{where} answers, but it is no relink gateway",
+            "correct host and port: an archive would file nobody's",
+        )
     if destination.kind == "deidentified" and not is_loopback(destination.host):
         return warned(name, f"{where} files results under no patient", 'use kind = "relink"')
     return passed(name, f"{where} answers C-ECHO" + (" over TLS" if context else ""))
+
+
+def _web(name: str, destination: Destination, context: ssl.SSLContext | None) -> Check:
+    """Nothing is asked of a web service: whatever it would answer could name patients."""
+    where = f"{destination.host}:{destination.port}"
+    try:
+        with socket.create_connection((destination.host, destination.port), _SECONDS) as plain:
+            if context is not None:
+                context.wrap_socket(plain, server_hostname=destination.host).close()
+    except ssl.SSLError:
+        return failed(name, f"{where} does not agree on TLS", _advice("tls"))
+    except OSError:
+        return failed(name, f"{where} cannot be reached", _advice("unreachable"))
+    if not is_loopback(destination.host):
+        return warned(name, f"{where} files results under no patient", 'use kind = "relink"')
+    return passed(name, f"{where} listens" + (" for TLS" if context else "") + "; the first result proves the rest")
 
 
 def _advice(reason: str) -> str:
@@ -148,10 +173,11 @@ def _advice(reason: str) -> str:
     }.get(reason, "look at the log of the other side")
 
 
-def echo(host: str, port: int, called: str, calling: str, context: ssl.SSLContext | None = None) -> None:
-    """One C-ECHO. Raises PeerFailure when it does not end in success."""
+def echo(host: str, port: int, called: str, calling: str, context: ssl.SSLContext | None = None) -> str:
+    """One C-ECHO; the peer's Implementation Version Name. Raises PeerFailure when it does not end in success."""
     peer = scu.Peer(host, port, called, calling, context, connect=_SECONDS, associate=_SECONDS, answer=_SECONDS)
     with scu.Scu(peer, _ECHO) as association:
         status = association.echo()
     if status:
         raise PeerFailure(f"status-{status:04X}")
+    return association.announced

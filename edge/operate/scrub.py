@@ -96,7 +96,8 @@ def _names(settings: Settings) -> Iterator[tuple[str, str]]:
     for peer in settings.receive.peers:
         yield peer.ae_title.strip(), f"<{peer.alias}>"
     for alias, destination in settings.destinations.items():
-        yield destination.ae_title.strip(), f"<{alias}>"
+        if destination.ae_title:
+            yield destination.ae_title.strip(), f"<{alias}>"
     if settings.relink is not None:
         yield settings.relink.ae_title.strip(), "<own title>"
         yield settings.relink.pacs.ae_title.strip(), "<pacs>"

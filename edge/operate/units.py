@@ -62,8 +62,9 @@ def _deliver(settings: Settings) -> Iterator[str]:
     told = [settings.notify.syslog.rpartition(":")[0].strip("[]")] if settings.notify.syslog else []
     collecting = [collector.host] if collector else []
     yield from _allowed([*(destination.host for destination in destinations), *told, *collecting])
+    secrets = [settings.path(each.authorization) for each in destinations if each.authorization]
     used = [destination.tls for destination in destinations] + ([collector.tls] if collector else [])
-    yield from _bound(_tls_files(settings, used))
+    yield from _bound([*secrets, *_tls_files(settings, used)])
 
 
 def _allowed(addresses: Iterable[str]) -> Iterator[str]:
