@@ -174,8 +174,13 @@ def announce(settings: Settings, room: str, **facts: int | str) -> Path:
 
 def announced(settings: Settings, room: str) -> dict[str, int | str | float] | None:
     """What a living room announced, or None."""
+    return alive(settings.run, room)
+
+
+def alive(run: Path, room: str) -> dict[str, int | str | float] | None:
+    """As `announced`, for who knows the folder `run/` only."""
     try:
-        facts: dict[str, int | str | float] = json.loads((settings.run / f"{room}.json").read_text())
+        facts: dict[str, int | str | float] = json.loads((run / f"{room}.json").read_text())
         pid = int(facts["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,7 +13,7 @@ from edge import rooms
 from edge.config import Settings
 from edge.infer.pipeline import Verdict
 from edge.infer.roster import Line
-from edge.journal import Journal, pausing, tally, views
+from edge.journal import Journal, alarms, pausing, tally, views
 from edge.journal.database import DatabaseError
 from edge.operate.metrics import FILE, STAGES, Histogram, Page
 from edge.records import Outcome
@@ -80,6 +80,8 @@ class Meter:
         page.add("edge_written_timestamp_seconds", self._journal.clock())
         disk = os.statvfs(self._settings.root)
         page.add("edge_disk_free_bytes", disk.f_bavail * disk.f_frsize)
+        for kind, count in Counter(alarm.kind for alarm in alarms.standing(self._journal)).items():
+            page.add("edge_alarms", count, kind)
         events, unsigned = tally.audited(self._journal)
         page.add("edge_audit_events_total", events)
         page.add("edge_audit_unsigned_events", unsigned)

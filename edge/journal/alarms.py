@@ -21,6 +21,11 @@ class Alarm:
     since: float
     reason: str
 
+    @property
+    def kind(self) -> str:
+        """The name without its subject."""
+        return self.name.partition(".")[0]
+
 
 def standing(journal: Journal) -> list[Alarm]:
     """All that stand, the oldest first."""
@@ -53,7 +58,7 @@ def clear_alarm(journal: Journal, name: str) -> bool:
 def settle(journal: Journal, kinds: frozenset[str], found: dict[str, str]) -> None:
     """Make what stands of `kinds` be exactly `found` (reason by name)."""
     for alarm in standing(journal):
-        if alarm.name.partition(".")[0] in kinds and alarm.name not in found:
+        if alarm.kind in kinds and alarm.name not in found:
             clear_alarm(journal, alarm.name)
     for name, reason in found.items():
         raise_alarm(journal, name, reason)

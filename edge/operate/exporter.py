@@ -11,6 +11,7 @@ import select
 import socket
 from pathlib import Path
 
+from edge import rooms
 from edge.operate.metrics import FILE, SOCKET
 from edge.wake import short
 
@@ -50,8 +51,25 @@ class Exporter:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(_SECONDS)
             asked = connection.recv(_LONGEST)
-            status, body = self._page() if asked.startswith(b"GET ") else ("405 Method Not Allowed", b"")
+            status, body = self._answer_to(asked)
             connection.sendall(_HEAD.format(status, len(body)).encode() + body)
+
+    def _answer_to(self, asked: bytes) -> tuple[str, bytes]:
+        words = asked.split(b" ", 2)
+        if len(words) < 3 or words[0] != b"GET":
+            return "405 Method Not Allowed", b""
+        if words[1] == b"/health":
+            return self._health(rooms.ROOMS)
+        if words[1] == b"/ready":
+            return self._health(("receive",))
+        return self._page()
+
+    def _health(self, wanted: tuple[str, ...]) -> tuple[str, bytes]:
+        """`/health`: every room lives; `/ready`: images are taken."""
+        down = [room for room in wanted if rooms.alive(self._run, room) is None]
+        if down:
+            return "503 Service Unavailable", f"down: {', '.join(down)}\n".encode()
+        return "200 OK", b"ok\n"
 
     def _page(self) -> tuple[str, bytes]:
         try:

@@ -25,6 +25,9 @@ REFUSALS = (
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper bounds of a histogram's buckets."""
 
+ALARMS = ("certificate", "disk", "drift", "flag-rate", "peer-silent", "room", "selftest")
+"""Kinds of alarms."""
+
 STAGES = ("parse", "decode", "prepare", "run")
 FILE = "metrics.prom"
 SOCKET = "metrics.sock"
@@ -64,6 +67,7 @@ METRICS = (
     ),
     Metric("edge_end_to_end_seconds", "histogram", "From the object stored to its result taken", ("priority",)),
     Metric("edge_model_info", "gauge", "1 for each package in use", ("model", "version", "sha")),
+    Metric("edge_alarms", "gauge", "Alarms that stand, by kind", ("kind",)),
     Metric("edge_audit_events_total", "counter", "Events in the audit trail"),
     Metric("edge_audit_unsigned_events", "gauge", "Events after the last signed head"),
 )
@@ -76,6 +80,7 @@ _CLOSED: Mapping[str, Collection[str]] = MappingProxyType(
         "priority": tuple(Priority),
         "state": _STATES,
         "stage": STAGES,
+        "kind": ALARMS,
         "reason": tuple(CATALOGUE),
         "provider": ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider",
                      "OpenVINOExecutionProvider"),

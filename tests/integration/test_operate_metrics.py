@@ -67,6 +67,18 @@ def test_the_page_tells_what_happened_and_no_identity(room: InferBox) -> None:
     assert "edge_paused 1\n" in printed.stdout
 
 
+def got(path: Path, request: bytes) -> bytes:
+    """The whole answer to one request."""
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as collector:
+        collector.settimeout(20)
+        collector.connect(str(path))
+        collector.sendall(request + b"\r\nHost: box\r\n\r\n")
+        while part := collector.recv(65536):
+            answer += part
+    return answer
+
+
 def test_a_collector_scrapes_the_socket(room: InferBox) -> None:
     wait_until(lambda: samples(room), what="a page")
     path = room.settings.run / "metrics.sock"
@@ -76,19 +88,16 @@ def test_a_collector_scrapes_the_socket(room: InferBox) -> None:
             wait_until(path.exists, what="the socket")
             with socket.socket(socket.AF_UNIX) as silent:
                 wait_until(lambda: silent.connect_ex(str(path)) == 0, what="a connection")  # and it says nothing
-                answer = b""
-                with socket.socket(socket.AF_UNIX) as collector:
-                    collector.settimeout(20)
-                    collector.connect(str(path))
-                    collector.sendall(b"GET /metrics HTTP/1.1\r\nHost: box\r\n\r\n")
-                    while part := collector.recv(65536):
-                        answer += part
+                answer = got(path, b"GET /metrics HTTP/1.1")
+            health, ready = got(path, b"GET /health HTTP/1.1"), got(path, b"GET /ready HTTP/1.1")
         finally:
             exporter.send_signal(signal.SIGTERM)
             assert exporter.wait(20) == 0
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 OK")
     assert b'edge_up{room="infer"}' in body
+    assert health.endswith(b"down: receive, deliver\n")  # this test runs infer alone
+    assert ready.startswith(b"HTTP/1.0 503")
     assert not path.exists()
 
 
