@@ -1,4 +1,4 @@
-"""`edge config show|check|units`: what the box was told, whether it can be done, and what systemd must know of it."""
+"""`edge config`: what the box was told, whether it can be done, what systemd and other systems must know of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("show", help="all settings, defaults included", description="All settings, defaults included.")
     actions.add_parser("check", help="ok, or what is wrong", description="Check edge.toml, and all that it names.")
+    actions.add_parser(
+        "conformance",
+        help="the DICOM Conformance Statement of this configuration",
+        description="The DICOM Conformance Statement (PS3.2) of this configuration, as Markdown.",
+    )
     units = actions.add_parser(
         "units",
         help="write what the systemd units take from edge.toml",
@@ -27,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    return {"show": _show, "check": _check, "units": _units}[args.action](args)
+    return {"show": _show, "check": _check, "units": _units, "conformance": _conformance}[args.action](args)
 
 
 def _show(args: Namespace) -> int:
@@ -67,6 +72,17 @@ def _units(args: Namespace) -> int:
         print_json({"files": [str(path) for path in paths]})
     else:
         sys.stdout.writelines(f"{path}\n" for path in paths)
+    return 0
+
+
+def _conformance(args: Namespace) -> int:
+    from edge.operate.conformance import statement
+
+    text = statement(settings_of(args))
+    if args.json:
+        print_json({"markdown": text})
+    else:
+        sys.stdout.write(text)
     return 0
 
 
