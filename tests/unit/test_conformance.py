@@ -36,7 +36,7 @@ port = 8042
 
 def test_the_stored_statement_is_fresh() -> None:
     assert DOCUMENT.read_text() == statement(Document()), (
-        "write it anew: an empty edge.toml, then `edge config conformance --config edge.toml > edge/docs/conformance.md`"
+        "write it anew: touch edge.toml; edge config conformance --config edge.toml > edge/docs/conformance.md"
     )
 
 
@@ -47,8 +47,12 @@ def test_what_it_says_is_taken_is_taken_and_what_it_refuses_is_refused() -> None
     listed = re.findall(r"^\| [^|]+ \| `(1\.2\.840\.10008\.1\.2[0-9.]*)` \|$", text, re.M)
     assert len(listed) > 20
     assert all(offer.takes_syntax(ct, uid) for uid in listed)
-    refused = {"Storage Commitment": "1.2.840.10008.1.20.1", "MPPS": "1.2.840.10008.3.1.2.3.3",
-               "Query/Retrieve": "1.2.840.10008.5.1.4.1.2.2.1", "Modality Worklist": "1.2.840.10008.5.1.4.31"}  # fmt: skip
+    refused = {
+        "Storage Commitment": "1.2.840.10008.1.20.1",
+        "MPPS": "1.2.840.10008.3.1.2.3.3",
+        "Query/Retrieve": "1.2.840.10008.5.1.4.1.2.2.1",
+        "Modality Worklist": "1.2.840.10008.5.1.4.31",
+    }
     for name, uid in refused.items():
         assert name in text
         assert not offer.takes(uid)
@@ -64,7 +68,7 @@ def test_a_configuration_shows_in_its_own_statement(tmp_path: Path) -> None:
     text = run_edge("config", "conformance", "--config", file).stdout
     assert text == statement(load(file))
     assert "AE title `WARD3`" in text
-    assert "private ones: `1.2.3.4`" in text
+    assert "private ones: `1.2.3.4`" in text.replace("\n", " ")
     assert "| radiology | relink | dimse | `GATEWAY` | no |" in text
     assert "| web | deidentified | stow-rs | - | no |" in text
     assert "Here with TLS: `receive`." in text
