@@ -8,6 +8,8 @@ The order is fixed: grayscale transform, then resize, then normalise. Resizing f
 by up to 0.2 of the normalised range at edges. `kernels.reference` is the float64 oracle of everything here.
 """
 
+from kernels.align import Aligned, align
+from kernels.alignment import Alignment, Placement
 from kernels.colour import colour_to_tensor
 from kernels.components import (
     COMPONENT_2D,
@@ -23,6 +25,7 @@ from kernels.frame import frame_to_tensor
 from kernels.grayscale import GrayscaleTransform
 from kernels.multiwindow import multiwindow_to_tensor
 from kernels.palette import Palette
+from kernels.polarity import polarity
 from kernels.prepared import FrameKernel
 from kernels.resample import ResamplePlan
 from kernels.rle import rle_decode
@@ -31,11 +34,15 @@ from kernels.volume import VolumeGrid, volume_resample
 __all__ = [
     "COMPONENT_2D",
     "COMPONENT_3D",
+    "Aligned",
+    "Alignment",
     "FrameKernel",
     "GrayscaleTransform",
     "Palette",
+    "Placement",
     "ResamplePlan",
     "VolumeGrid",
+    "align",
     "bilateral_filter",
     "build",
     "clahe",
@@ -49,6 +56,7 @@ __all__ = [
     "multiwindow_to_tensor",
     "non_local_means",
     "percentile_window",
+    "polarity",
     "rle_decode",
     "volume_resample",
 ]

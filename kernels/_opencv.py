@@ -34,9 +34,9 @@ def non_local_means(frame: Array, strength: float, patch: int, search: int, show
     cv2.fastNlMeansDenoising(frame, [strength], shown, patch, search, norm)
 
 
-def turned(frame: Array, to_frame: NDArray[np.float64], fill: float, shown: Array) -> None:
-    """`shown` at (column, row) is `frame` at to_frame @ (column, row, 1), indices of samples; bilinear."""
+def turned(frame: Array, to_frame: NDArray[np.float64], shown: Array) -> None:
+    """`shown` at (column, row) is `frame` at to_frame @ (column, row, 1), by indices; bilinear, edges repeat."""
     cv2.warpAffine(
-        frame, to_frame, shown.shape[::-1], dst=shown, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=fill,
+        frame, to_frame, shown.shape[1::-1], dst=shown, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip

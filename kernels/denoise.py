@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 _U8, _U16, _S16, _F32 = (np.dtype(kind) for kind in (np.uint8, np.uint16, np.int16, np.float32))
 _ALL = (_U8, _U16, _S16, _F32)
+_SIGN = _U16.type(0x8000)
 _MOST_SIDE = 255
 _MOST_SEARCH = 63
 
@@ -55,7 +56,13 @@ def median_filter(frame: Array, size: int = 3, *, out: Array | None = None, num_
     if arguments.threads(num_threads) == 1:
         _opencv.median(image, size, shown)
         return shown
-    _in_strips(lambda part, made: _opencv.median(part, size, made), image, shown, size // 2, num_threads)
+
+    def run(part: Array) -> Array:
+        made = np.empty_like(part)
+        _opencv.median(part, size, made)
+        return made
+
+    _in_strips(run, image, shown, size // 2, num_threads)
     return shown
 
 
@@ -98,13 +105,10 @@ def bilateral_filter(
     shown = arguments.output(out, image.shape, image.dtype, image)
     from kernels import _opencv
 
-    def run(part: Array, made: Array) -> None:
-        if part.dtype == _F32:
-            _opencv.bilateral(part, diameter, sigma_value, sigma_space, made)
-            return
+    def run(part: Array) -> Array:
         smooth = np.empty(part.shape, _F32)
-        _opencv.bilateral(part.astype(_F32), diameter, sigma_value, sigma_space, smooth)
-        np.rint(smooth, out=made, casting="unsafe")
+        _opencv.bilateral(part.astype(_F32, copy=False), diameter, sigma_value, sigma_space, smooth)
+        return smooth if part.dtype == _F32 else np.rint(smooth, out=smooth)
 
     _in_strips(run, image, shown, diameter // 2, num_threads)
     return shown
@@ -146,33 +150,29 @@ def non_local_means(
     shown = arguments.output(out, image.shape, image.dtype, image)
     from kernels import _opencv
 
-    def run(part: Array, made: Array) -> None:
-        if part.dtype != _S16:
-            _opencv.non_local_means(part, strength, patch, search, made)
-            return
+    def run(part: Array) -> Array:
         # turning the sign bit keeps order and differences
-        turned = np.empty(part.shape, _U16)
-        _opencv.non_local_means(part.view(_U16) ^ _U16.type(0x8000), strength, patch, search, turned)
-        np.bitwise_xor(turned, _U16.type(0x8000), out=made.view(_U16))
+        words = part.view(_U16) ^ _SIGN if part.dtype == _S16 else part
+        made = np.empty(part.shape, words.dtype)
+        _opencv.non_local_means(words, strength, patch, search, made)
+        return (made ^ _SIGN).view(_S16) if part.dtype == _S16 else made
 
     _in_strips(run, image, shown, search // 2 + patch // 2, num_threads)
     return shown
 
 
-def _in_strips(run: Callable[[Array, Array], None], image: Array, shown: Array, reach: int, num_threads: int) -> None:
+def _in_strips(run: Callable[[Array], Array], image: Array, shown: Array, reach: int, num_threads: int) -> None:
     """`run` over strips that overlap by as many rows as a sample looks at, so that what is kept never sees a cut.
 
     The strips depend on the frame alone: threads change no bit.
     """
     rows = image.shape[0]
-    height = max(16, 8 * reach, rows // 64)
+    height = max(16, 8 * reach)
 
     def strip(begin: int) -> None:
         end = min(begin + height, rows)
         first, last = max(0, begin - reach), min(rows, end + reach)
-        made = np.empty((last - first, image.shape[1]), image.dtype)
-        run(image[first:last], made)
-        shown[begin:end] = made[begin - first : end - first]
+        np.copyto(shown[begin:end], run(image[first:last])[begin - first : end - first], casting="unsafe")
 
     begins = range(0, rows, height)
     workers = min(arguments.threads(num_threads), len(begins))
