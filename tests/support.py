@@ -172,8 +172,14 @@ class Orthanc:
         } | more  # fmt: skip
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(settings))
-        command = [tool("Orthanc"), str(configuration)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_prompt())
+        self._command = [tool("Orthanc"), str(configuration)]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again after `stop`: with what it held."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_prompt()
+        )
         wait_until(self._answers, what="Orthanc's answer")
 
     def get(self, path: str) -> Any:
