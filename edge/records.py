@@ -245,7 +245,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PackageIdentity:
-    """The package that made a result, as every report names it."""
+    """The package that made a result, as every report names it.
+
+    `waiver`: the code of why it was activated without acceptance on the site's own studies; empty where it was not.
+    """
 
     name: str
     version: str
@@ -255,6 +258,7 @@ class PackageIdentity:
     status: str
     purpose: str
     population: str
+    waiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

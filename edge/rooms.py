@@ -56,7 +56,12 @@ class Room(Protocol):
 def make_root(settings: Settings) -> None:
     """Folders, keys and the journal of a new box; what is there already stays as it is."""
     settings.root.mkdir(mode=0o750, parents=True, exist_ok=True)
-    for folder, mode in ((settings.spool, 0o2770), (settings.outbox, 0o2750), (settings.run, 0o2770)):
+    for folder, mode in (
+        (settings.spool, 0o2770),
+        (settings.outbox, 0o2750),
+        (settings.run, 0o2770),
+        (settings.store, 0o2750),
+    ):
         if not folder.is_dir():
             folder.mkdir()
             folder.chmod(mode)  # mkdir's own mode is cut by the umask and loses the set-group bit

@@ -35,7 +35,7 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "route": "which routes and packages a file meets, and why not",
         "report": "read a structured report as text",
         "replay": "does the same image still lead to the same report, bit for bit?",
-        "models": "import, check and try model packages",
+        "models": "model packages: import, check, sign; install, activate, roll back",
         "find": "where is this study? by accession number or patient ID, from stdin",
         "erase": "erase one study, now and for ever",
         "audit": "show the audit trail, or verify that it is whole",

@@ -89,9 +89,10 @@ def _conformance(args: Namespace) -> int:
 def _problems(args: Namespace) -> list[ConfigError]:
     """The first mistake of grammar, or all that does not fit this box."""
     from edge.operate import configuration
-    from edge.packages.registry import Registry
+    from edge.packages.site import registry_of
 
     try:
-        return list(configuration.problems(settings_of(args), Registry()))
+        settings = settings_of(args)
+        return list(configuration.problems(settings, registry_of(settings)))
     except ConfigError as error:
         return [error]

@@ -29,10 +29,10 @@ def run(args: Namespace) -> int:
 
     from edge.infer.explain import explain
     from edge.infer.roster import line_up
-    from edge.packages.registry import Registry
+    from edge.packages.site import registry_of
 
     settings = settings_of(args)
-    lines = line_up(settings, Registry())
+    lines = line_up(settings, registry_of(settings))
     today = datetime.datetime.now(datetime.UTC).date()
     found = [explain(path, lines, peer=args.peer, today=today) for path in args.files]
     if args.json:

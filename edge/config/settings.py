@@ -69,6 +69,11 @@ class Settings(Document, frozen=True, kw_only=True):
         return self.root / "keys"
 
     @property
+    def store(self) -> Path:
+        """Installed model packages."""
+        return self.root / "models"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

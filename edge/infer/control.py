@@ -26,6 +26,9 @@ from edge.operate.logs import frames
 from edge.wake import bound
 
 _CREDENTIALS = struct.Struct("3i")
+_DESCRIPTOR = struct.Struct("i")
+_BESIDE = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_DESCRIPTOR.size)
+"""With a request come who sent it and at most one open file: an archive that the room itself cannot see."""
 _ANSWER = re.compile(r"ask-[0-9a-f]{16}\.sock")
 _SEND_SECONDS = 5.0
 _MODE = 0o600
@@ -76,15 +79,18 @@ class Control:
             readable, _, _ = select.select([self._socket.fileno(), self._leave_read], [], [])
             if self._leave_read in readable:
                 return
-            message, controls, flags, _ = self._socket.recvmsg(LONGEST, socket.CMSG_SPACE(_CREDENTIALS.size))
-            request = None if flags & socket.MSG_TRUNC else _parsed(message)
+            message, controls, flags, _ = self._socket.recvmsg(LONGEST, _BESIDE)
+            descriptors = _descriptors(controls)
+            request = None if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) else _parsed(message)
             if request is None:
                 log.warning("control: a message that is no request")
             elif _sender(controls) not in (_ROOT, os.geteuid()):
                 log.warning("control: a request from a user who may not ask")
                 self._send(request["answer"], _told(_not_allowed()))
             else:
-                self._obey(request)
+                self._obey({**request, "descriptor": descriptors[0]} if descriptors else request)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _obey(self, request: Mapping[str, Any]) -> None:
         act = self._acts.get(str(request.get("act")))
@@ -130,6 +136,16 @@ def _sender(controls: list[tuple[int, int, bytes]]) -> int:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) == _CREDENTIALS.size:
             return int(_CREDENTIALS.unpack(data)[1])
     return -1
+
+
+def _descriptors(controls: list[tuple[int, int, bytes]]) -> list[int]:
+    """The open files that came with a message; whoever takes them closes them."""
+    return [
+        found
+        for level, kind, data in controls
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (found,) in _DESCRIPTOR.iter_unpack(data[: len(data) // _DESCRIPTOR.size * _DESCRIPTOR.size])
+    ]
 
 
 def _not_allowed() -> EdgeError:

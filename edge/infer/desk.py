@@ -11,6 +11,7 @@ import errno
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.errors import SealError
@@ -47,8 +48,8 @@ class Desk:
     """Hands out jobs to the lanes, one lane at a time."""
 
     def __init__(
-        self, journal: Journal, headers: Headers, lines: tuple[Line, ...], completion: Completion, rejector: Rejector,
-        lease_seconds: float,
+        self, journal: Journal, headers: Headers, lines: Callable[[], tuple[Line, ...]], completion: Completion,
+        rejector: Rejector, lease_seconds: Callable[[], float],
     ) -> None:  # fmt: skip
         self._journal = journal
         self._headers = headers
@@ -71,7 +72,7 @@ class Desk:
                     self._record(each)
                 for unit in self._completion.ready(dict(row) for row in work.open_units(self._journal)):
                     work.ready(self._journal, unit.unit, unit.reason, unit.priority)
-                return work.lease(self._journal, self._lease_seconds)
+                return work.lease(self._journal, self._lease_seconds())
 
     def _new(self) -> list[Instance]:
         """The oldest instances to be looked at, without those whose next time has not come."""
@@ -122,7 +123,7 @@ class Desk:
         dataset = self._headers.read(instance)
         if note := rejection.read(instance, dataset):
             return _Routed(instance, Decision((), note.reason, ()), note.reason, note)
-        decision = decide(instance, dataset, self._lines, today)
+        decision = decide(instance, dataset, self._lines(), today)
         if decision.targets:
             self._headers.keep(instance, dataset)
         return _Routed(instance, decision, decision.reason)

@@ -13,7 +13,6 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -29,7 +28,7 @@ from edge.infer.pipeline import Request, Verdict
 from edge.infer.pool import Pool
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
-from edge.infer.roster import Line
+from edge.infer.roster import Line, Roster
 from edge.journal import Journal, work
 from edge.journal.work import Outgoing
 from edge.operate.logs import frames
@@ -61,12 +60,12 @@ class Dispatcher:
     """Runs jobs; one instance serves all lanes."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, lines: Mapping[str, Line], *, opener: Opener, headers: Headers,
+        self, settings: Settings, journal: Journal, roster: Roster, *, opener: Opener, headers: Headers,
         pool: Pool, box: BoxIdentity, sign_key: bytes, meter: Meter,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._journal = journal
-        self._lines = lines
+        self._roster = roster
         self._opener = opener
         self._headers = headers
         self._pool = pool
@@ -79,7 +78,8 @@ class Dispatcher:
         """Bring `job` to its end, or back to READY; whether something waits to be delivered. Never raises."""
         started = time.perf_counter()
         try:
-            verdict, sending = self._process(job)
+            with self._roster.hold(job.route) as line:
+                verdict, sending = self._process(job, line)
         except JournalError:
             log.warning("job %d belongs to someone else now", job.id)
             return False
@@ -89,8 +89,7 @@ class Dispatcher:
         self._report(job, verdict, (time.perf_counter() - started) * 1e3)
         return sending
 
-    def _process(self, job: Job) -> tuple[Verdict, bool]:
-        line = self._lines.get(job.route)
+    def _process(self, job: Job, line: Line | None) -> tuple[Verdict, bool]:
         if line is None or line.package is None or line.problem:
             # nobody can say in whose name a report would speak, so there is none
             verdict = pipeline.stopped("package-unavailable")
@@ -144,10 +143,10 @@ class Dispatcher:
             return Seen(members, (pipeline.source(instance, None),), ()), pipeline.stopped(reason)
         manifest = request.package.manifest
         received = datetime.datetime.fromtimestamp(instance.received_at, datetime.UTC).date()
-        verdict = pipeline.look(manifest, dataset, received, lambda: self._evaluate(manifest.name, instance))
+        verdict = pipeline.look(manifest, dataset, received, lambda: self._evaluate(request.package.digest, instance))
         return Seen(members, (pipeline.source(instance, dataset),), (dataset,)), verdict
 
-    def _evaluate(self, package: str, instance: Instance) -> tuple[Answer, str]:
+    def _evaluate(self, digest: str, instance: Instance) -> tuple[Answer, str]:
         """Unseal into anonymous memory that only the worker gets, and let it look."""
         most = (self._settings.infer.max_frame_mib << 20) + _BESIDE_THE_FRAME
         try:
@@ -157,7 +156,7 @@ class Dispatcher:
         except Refusal as refusal:
             return Answer(reason=refusal.reason), ""
         try:
-            return self._pool.evaluate(package, data, size, instance.transfer_syntax_uid)
+            return self._pool.evaluate(digest, data, size, instance.transfer_syntax_uid)
         finally:
             os.close(data)
 

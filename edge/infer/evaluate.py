@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import RuntimeFailure
 from edge.infer.applicability import check_statistics
 from edge.infer.decode import decode
 from edge.infer.header import read_header
@@ -59,20 +58,33 @@ def evaluate(
     try:
         inputs = _inputs(data, transfer_syntax_uid, manifest, max_frame_bytes, stages)
         prepared()
+    except Exception as error:  # noqa: BLE001 - see the module's docstring
+        return _failed(error, stages)
+    return run_model(manifest, session, inputs, stages)
+
+
+def run_model(
+    manifest: Manifest, session: Session, inputs: dict[str, npt.NDArray[np.generic]], stages: Stages | None = None
+) -> Answer:
+    """Run the model on prepared tensors; never raises."""
+    stages = stages or Stages()
+    try:
         outputs = session.run(inputs)
         maps = _maps(manifest, outputs)
         stages.end("run")
-    except Refusal as refusal:
-        return Answer(reason=refusal.reason, error="Refusal", milliseconds=stages.milliseconds)
-    except MemoryError:
-        return Answer(reason="memory-limit", error="MemoryError", milliseconds=stages.milliseconds)
-    except RuntimeFailure:
-        return Answer(reason="internal", error="RuntimeFailure", milliseconds=stages.milliseconds)
     except Exception as error:  # noqa: BLE001 - see the module's docstring
-        return Answer(reason="internal", error=type(error).__name__, milliseconds=stages.milliseconds)
+        return _failed(error, stages)
     wanted = {output.tensor for output in manifest.outputs}
     packed = {name: _packed(array) for name, array in outputs.items() if name in wanted}
     return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps)
+
+
+def _failed(error: Exception, stages: Stages) -> Answer:
+    if isinstance(error, Refusal):
+        reason = error.reason
+    else:
+        reason = "memory-limit" if isinstance(error, MemoryError) else "internal"
+    return Answer(reason=reason, error=type(error).__name__, milliseconds=stages.milliseconds)
 
 
 def _inputs(

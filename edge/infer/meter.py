@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from edge import rooms
 from edge.config import Settings
@@ -26,7 +27,7 @@ log = logging.getLogger("edge.infer")
 class Meter:
     """Counts since the room started; `job` is called by every lane, `write` by the room's own thread."""
 
-    def __init__(self, settings: Settings, journal: Journal, lines: tuple[Line, ...]) -> None:
+    def __init__(self, settings: Settings, journal: Journal, lines: Callable[[], tuple[Line, ...]]) -> None:
         self._settings = settings
         self._journal = journal
         self._lines = lines
@@ -65,7 +66,7 @@ class Meter:
 
     def page(self) -> str:
         """The whole page, now."""
-        names = {line.route.package for line in self._lines}
+        names = {line.route.package for line in self._lines()}
         page = Page(self._settings.destinations.keys(), names)
         self._box(page)
         self._received(page)
@@ -122,7 +123,7 @@ class Meter:
                 page.add_histogram("edge_inference_seconds", histogram, package, provider)
             for (package, reason), count in self._failures.items():
                 page.add("edge_inference_failures_total", count, package, reason)
-        in_use = {line.package.digest: line.package for line in self._lines if line.package and not line.problem}
+        in_use = {line.package.digest: line.package for line in self._lines() if line.package and not line.problem}
         for digest, used in in_use.items():
             page.add("edge_model_info", 1, used.manifest.name, used.manifest.version, digest[:12])
 

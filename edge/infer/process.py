@@ -12,11 +12,12 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import edge
-from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Message, Run, Running
+from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Message, Probe, Run, Running
 from edge.packages.package import GRAPH, Package
 from edge.reasons import CATALOGUE
 
@@ -39,6 +40,11 @@ class Model:
     max_frame_bytes: int
 
 
+def close_model(model: Model) -> None:
+    """Let go of the graph; living workers keep theirs, no other can be started."""
+    os.close(model.descriptor)
+
+
 def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int) -> Model:
     """Read and verify the graph of `package`, to be run on the first of `backends` that is here.
 
@@ -59,9 +65,12 @@ def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int
 
 
 class Worker:
-    """One worker process. Starting returns at once; the first `run` waits until the model is loaded."""
+    """One worker process. Starting returns at once; the first `run` waits until the model is loaded.
 
-    def __init__(self, model: Model) -> None:
+    `gently` loads it while others work on the same machine: slower, and they hardly notice.
+    """
+
+    def __init__(self, model: Model, *, gently: bool = False) -> None:
         self._model = model
         self._provider = ""
         ours, theirs = socket.socketpair()
@@ -78,7 +87,7 @@ class Worker:
                 str(theirs.fileno()),
             ]
             self._child = subprocess.Popen(
-                command + (["gpu"] if model.backends != ("cpu",) else []),
+                command + ["gpu"] * (model.backends != ("cpu",)) + ["gently"] * gently,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 # a decoder's words may hold received values
@@ -89,7 +98,7 @@ class Worker:
                 start_new_session=True,
             )
         self._channel = Channel(ours)
-        load = Load(model.package.manifest_bytes, model.size, model.backends, model.max_frame_bytes)
+        load = Load(model.package.manifest_bytes, model.size, model.backends, model.max_frame_bytes, gently)
         with contextlib.suppress(Gone):
             self._channel.send(load, (model.descriptor,))
 
@@ -108,11 +117,24 @@ class Worker:
 
     def run(self, data: int, size: int, transfer_syntax_uid: str) -> Answer:
         """The answer on the data set in descriptor `data`. A worker that failed is dead afterwards; never raises."""
+        return self._ask(Run(size, transfer_syntax_uid), data)
+
+    def probe(self, tensors: Mapping[str, bytes]) -> Answer:
+        """The answer on tensors (.npy files by name) instead of a data set; as `run` in all else."""
+        descriptor = os.memfd_create("probe", os.MFD_CLOEXEC)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.writelines(tensors.values())
+            return self._ask(Probe(tuple(tensors), tuple(map(len, tensors.values()))), descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _ask(self, request: Run | Probe, data: int) -> Answer:
         try:
             reason = self._load()
             if reason:
                 return self._end(reason)
-            self._channel.send(Run(size, transfer_syntax_uid), (data,))
+            self._channel.send(request, (data,))
             return self._wait()
         except Gone:
             return self._end(self._how_it_ended())

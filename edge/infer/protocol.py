@@ -19,12 +19,13 @@ _LONGEST = 4 << 20
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
-    """Become the worker of this package; the model's descriptor comes with it."""
+    """Become the worker of this package; the model's descriptor comes with it. `gently`: others work meanwhile."""
 
     manifest: bytes
     model_size: int
     backends: tuple[str, ...]
     max_frame_bytes: int
+    gently: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
@@ -32,6 +33,13 @@ class Run(msgspec.Struct, frozen=True, tag=True):
 
     size: int
     transfer_syntax_uid: str
+
+
+class Probe(msgspec.Struct, frozen=True, tag=True):
+    """Run the model on these tensors, .npy files one after the other in the descriptor that comes with it."""
+
+    tensors: tuple[str, ...]
+    sizes: tuple[int, ...]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -65,7 +73,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     maps: dict[str, Tensor] = {}
 
 
-Message = Load | Run | Loaded | Running | Answer
+Message = Load | Run | Probe | Loaded | Running | Answer
 
 _DECODER = msgspec.json.Decoder(Message)
 

@@ -16,7 +16,7 @@ from edge.errors import BadObject, JournalError, PackageError, UsageError
 from edge.infer import pipeline, trace
 from edge.infer.dispatcher import Dispatcher
 from edge.infer.pipeline import Request
-from edge.infer.roster import Line
+from edge.infer.roster import Line, Roster
 from edge.journal import Journal, traces, work
 from edge.records import UID, Instance, Job, parse_uid
 from edge.report.identity import BoxIdentity
@@ -29,9 +29,9 @@ _COMPARED = ("provider", "outcome", "reason", "scores", "outputs")
 class Replayer:
     """Looks again; used by one thread at a time, beside the lanes."""
 
-    def __init__(self, journal: Journal, lines: Mapping[str, Line], dispatcher: Dispatcher, box: BoxIdentity) -> None:
+    def __init__(self, journal: Journal, roster: Roster, dispatcher: Dispatcher, box: BoxIdentity) -> None:
         self._journal = journal
-        self._lines = lines
+        self._roster = roster
         self._dispatcher = dispatcher
         self._box = box
         self._software = trace.software()
@@ -50,9 +50,10 @@ class Replayer:
         """
         report = _asked(request)
         job, then = self._recorded(report)
-        again = self._request(job, then)
-        members = self._members(report, then)
-        now = yield from _heard(lambda: self._now(again, members))
+        with self._roster.hold(job.route) as line:
+            again = self._request(job, line, then)
+            members = self._members(report, then)
+            now = yield from _heard(lambda: self._now(again, members))
         differences = list(_differences(then, now))
         self._journal.note("job", job.id, "", "REPLAYED", "different" if differences else "same")
         yield {
@@ -70,8 +71,7 @@ class Replayer:
             raise _erased(report)
         return job, then
 
-    def _request(self, job: Job, then: Mapping[str, Any]) -> Request:
-        line = self._lines.get(job.route)
+    def _request(self, job: Job, line: Line | None, then: Mapping[str, Any]) -> Request:
         wanted = then["package"]
         if line is None or line.package is None or line.problem or line.package.digest != wanted["digest"]:
             raise PackageError(

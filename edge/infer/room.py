@@ -15,7 +15,7 @@ import time
 import edge
 from edge import keys
 from edge.config import Settings
-from edge.errors import EdgeError, EnvironmentFailure
+from edge.errors import EdgeError, EnvironmentFailure, PackageError
 from edge.infer import lockdown, retention
 from edge.infer.completion import Completion
 from edge.infer.control import Act, Control
@@ -24,17 +24,19 @@ from edge.infer.dispatcher import Dispatcher
 from edge.infer.erase import Eraser
 from edge.infer.find import Finder
 from edge.infer.headers import Headers
+from edge.infer.keeper import Keeper
 from edge.infer.meter import Meter
-from edge.infer.pool import Pool
-from edge.infer.process import Model, load_model
 from edge.infer.rejection import Rejector
 from edge.infer.replay import Replayer
-from edge.infer.roster import Line, backends, line_up
+from edge.infer.roster import Line
+from edge.infer.stage import Stage
 from edge.infer.witness import Witness
 from edge.journal import Journal, work
 from edge.journal.database import DatabaseError
 from edge.operate.logs import frames
+from edge.packages.lifecycle import Lifecycle
 from edge.packages.registry import Registry
+from edge.packages.site import policy_of, store_of
 from edge.records import UID
 from edge.report.identity import BoxIdentity
 from edge.rooms import Heartbeat, announce
@@ -69,32 +71,43 @@ class Room:
         settings = self._settings
         self._opener = opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
         box, sign_key = box_identity(settings), keys.load(settings.keys, "sign.key")
-        lines = _lines(settings, self._registry)
-        models = _models(lines, settings)
         self._journal = Journal(settings.journal)
         work.release_stale(self._journal)
         self._lanes = settings.infer.workers or os.cpu_count() or 1
-        self.pool = Pool(models, self._lanes)
         headers = Headers(opener)
-        by_name = {line.route.name: line for line in lines}
-        longest = max((model.package.manifest.limits.seconds for model in models.values()), default=0.0)
-        completion = Completion({name: line.route for name, line in by_name.items()})
-        rejector = Rejector(settings.spool, settings.outbox, self._journal, opener, headers)
-        lease_seconds = longest + _LEASE_MARGIN_SECONDS
-        self._desk = Desk(self._journal, headers, lines, completion, rejector, lease_seconds)
-        self._meter = Meter(settings, self._journal, lines)
+        self.stage = stage = Stage(settings, self._journal, self._shipped(), self._lanes)
+        lifecycle = Lifecycle(self._journal, store_of(settings), stage.shipped, stage, policy_of(settings))
+        lifecycle.recover()
+        stage.start()
+        self.pool = stage.pool
+        self._desk = Desk(
+            self._journal, headers, lambda: stage.roster.lines,
+            Completion({route.name: route for route in settings.routes}),
+            Rejector(settings.spool, settings.outbox, self._journal, opener, headers),
+            lambda: stage.longest_seconds + _LEASE_MARGIN_SECONDS,
+        )  # fmt: skip
+        self._meter = Meter(settings, self._journal, lambda: stage.roster.lines)
         self._dispatcher = Dispatcher(
-            settings, self._journal, by_name, opener=opener, headers=headers, pool=self.pool, box=box,
+            settings, self._journal, stage.roster, opener=opener, headers=headers, pool=self.pool, box=box,
             sign_key=sign_key, meter=self._meter,
         )  # fmt: skip
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
-        self.pool.warm()
         self._witness = Witness(self._journal, sign_key, settings.run)
-        self._control = self._controlled(headers, Replayer(self._journal, by_name, self._dispatcher, box))
-        _announce(settings, lines, self._lanes)
+        replayer = Replayer(self._journal, stage.roster, self._dispatcher, box)
+        self._control = self._controlled(headers, replayer, Keeper(lifecycle))
+        _announce(settings, stage.roster.lines, self._lanes)
 
-    def _controlled(self, headers: Headers, replayer: Replayer) -> Control:
+    def _shipped(self) -> Registry:
+        """The packages of the software; where they are damaged every route stands still, with what is wrong."""
+        if self._registry is not None:
+            return self._registry
+        try:
+            return Registry()
+        except PackageError as error:
+            return Registry({}, {route.package: error for route in self._settings.routes})
+
+    def _controlled(self, headers: Headers, replayer: Replayer, keeper: Keeper) -> Control:
         settings = self._settings
         eraser = Eraser(settings.spool, settings.outbox, self._journal, self._opener, headers)
         eraser.resume()
@@ -105,6 +118,7 @@ class Room:
                 "erase": Act(eraser.erase),
                 "find": Act(finder.find, stops=True),
                 "replay": Act(replayer.replay, stops=True),
+                "models": Act(keeper.act),
             },
         )
 
@@ -147,6 +161,7 @@ class Room:
             heart.beat()
             self._witness.look()
             self._meter.look()
+            self.stage.tidy()
             if time.monotonic() >= next_round:
                 self._erase()
                 next_round = time.monotonic() + retention.ROUND_SECONDS
@@ -184,24 +199,6 @@ class Room:
         with self._work:
             self._rings += 1
             self._work.notify()
-
-
-def _lines(settings: Settings, registry: Registry | None) -> tuple[Line, ...]:
-    try:
-        return line_up(settings, registry or Registry())
-    except EdgeError as error:
-        # the packages of this installation are damaged: what comes in is kept, and the error is shown
-        return tuple(Line(route, None, str(error)) for route in settings.routes)
-
-
-def _models(lines: tuple[Line, ...], settings: Settings) -> dict[str, Model]:
-    """The packages that run, by name."""
-    most = settings.infer.max_frame_mib << 20
-    return {
-        line.package.manifest.name: load_model(line.package, backends(line.package, settings.infer.providers), most)
-        for line in lines
-        if line.package is not None and not line.problem
-    }
 
 
 def _announce(settings: Settings, lines: tuple[Line, ...], lanes: int) -> None:

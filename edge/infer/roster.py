@@ -1,4 +1,4 @@
-"""Which package stands behind each route, or why the route stands still. Decided once, when the room starts.
+"""Which package stands behind each route, or why the route stands still. A job keeps the line that it began with.
 
 A route that cannot run never stops the others: what it matches ends QUARANTINED as `package-unavailable`, so that
 nothing is lost, and `edge jobs retry` takes it up after the box was corrected.
@@ -7,7 +7,10 @@ nothing is lost, and `edge jobs retry` takes it up after the box was corrected.
 from __future__ import annotations
 
 import ipaddress
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge.config import Settings
@@ -35,6 +38,46 @@ class Line:
         return self.package.manifest.scope if self.package else Scope.IMAGE
 
 
+class Roster:
+    """The lines as they are now. Whoever works holds one; `flip` changes what those get who come after."""
+
+    def __init__(self, lines: tuple[Line, ...]) -> None:
+        self._lock = threading.Lock()
+        self._lines = lines
+        self._by_route: dict[str, Line] = {}
+        self._held: Counter[str] = Counter()
+        self.flip(lines)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All lines, in the order of the settings."""
+        return self._lines
+
+    @contextmanager
+    def hold(self, route: str) -> Iterator[Line | None]:
+        """The line of `route`, the same until the end whatever happens meanwhile; None when there is no such route."""
+        with self._lock:
+            line = self._by_route.get(route)
+            digest = line.package.digest if line is not None and line.package is not None else ""
+            self._held[digest] += 1
+        try:
+            yield line
+        finally:
+            with self._lock:
+                self._held[digest] -= 1
+
+    def flip(self, lines: tuple[Line, ...]) -> None:
+        """All lines at once become `lines`."""
+        by_route = {line.route.name: line for line in lines}
+        with self._lock:
+            self._lines, self._by_route = lines, by_route
+
+    def in_use(self, digest: str) -> bool:
+        """Whether somebody works with this package."""
+        with self._lock:
+            return self._held[digest] > 0
+
+
 def line_up(settings: Settings, registry: Registry) -> tuple[Line, ...]:
     """Every route of the settings with its verified package."""
     return tuple(_line(settings, registry, route) for route in settings.routes)
@@ -44,6 +87,18 @@ def backends(package: Package, providers: tuple[str, ...]) -> tuple[str, ...]:
     """What may run the package here, in order: the box's order, or with "auto" the manifest's."""
     approved = package.manifest.runtime.backends
     return approved if "auto" in providers else tuple(name for name in providers if name in approved)
+
+
+def approved(package: Package, providers: tuple[str, ...]) -> tuple[str, ...]:
+    """As `backends`. Raises PackageError when there is none."""
+    found = backends(package, providers)
+    if not found:
+        raise PackageError(
+            "the package approves none of the box's providers",
+            which=package.manifest.name,
+            hint=f"infer.providers with one of: {', '.join(package.manifest.runtime.backends)}",
+        )
+    return found
 
 
 def problems(settings: Settings, route: Route, package: Package) -> Iterator[tuple[str, PackageError]]:
@@ -86,9 +141,4 @@ def _check_runnable(settings: Settings, package: Package) -> None:
     check_supported(manifest)
     check_keywords(manifest.applicability)
     package.read(GRAPH)
-    if not backends(package, settings.infer.providers):
-        raise PackageError(
-            "the package approves none of the box's providers",
-            which=manifest.name,
-            hint=f"infer.providers with one of: {', '.join(manifest.runtime.backends)}",
-        )
+    approved(package, settings.infer.providers)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
 import os
 import socket
-from typing import BinaryIO, cast
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from edge.errors import RuntimeFailure
 from edge.infer import lockdown
-from edge.infer.evaluate import evaluate
-from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Run, Running
+from edge.infer.evaluate import evaluate, run_model
+from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Probe, Run, Running
 from edge.infer.runtime import Session, choose
 from edge.packages.manifest import Manifest, parse
 
@@ -20,6 +27,9 @@ _CODEC_COPIES = 5
 
 _OVERHEAD_BYTES = 128 << 20
 _PREPARE_PROCESSOR_SECONDS = 120.0
+_LEAST_PRIORITY = 19
+
+_T = TypeVar("_T")
 
 
 def serve(connection: socket.socket) -> None:
@@ -43,16 +53,21 @@ class _Server:
         session = self._session(model)
         while session is not None:
             message, descriptors = self._channel.receive()
-            if not isinstance(message, Run) or not descriptors:
+            if not descriptors:
                 return
-            self._channel.send(self._answer(message, descriptors[0], session))
+            if isinstance(message, Run):
+                self._channel.send(self._answer(message, descriptors[0], session))
+            elif isinstance(message, Probe):
+                self._channel.send(self._probe(message, descriptors[0], session))
+            else:
+                return
 
     def _session(self, model: int) -> Session | None:
         try:
             self._on_cpu = choose(self._load.backends) == "CPUExecutionProvider"
             self._limit(self._memory)
             graph = os.pread(model, self._load.model_size, 0)
-            session = Session(graph, backends=self._load.backends, threads=1)
+            session = self._loaded(graph)
         except MemoryError:
             self._channel.send(Loaded(reason="memory-limit"))
             return None
@@ -63,6 +78,23 @@ class _Server:
             os.close(model)
         self._channel.send(Loaded(provider=session.provider))
         return session
+
+    def _loaded(self, graph: bytes) -> Session:
+        def load() -> Session:
+            return Session(graph, backends=self._load.backends, threads=1)
+
+        return _gently(load) if self._load.gently else load()
+
+    def _probe(self, message: Probe, data: int, session: Session) -> Answer:
+        lockdown.limit_processor(_PREPARE_PROCESSOR_SECONDS + self._manifest.limits.seconds)
+        try:
+            inputs = _tensors(message, data)
+        except (OSError, ValueError, EOFError):
+            return Answer(reason="internal", error="ValueError")
+        finally:
+            os.close(data)
+        self._prepared()
+        return _gently(lambda: run_model(self._manifest, session, inputs))
 
     def _answer(self, message: Run, data: int, session: Session) -> Answer:
         lockdown.limit_processor(_PREPARE_PROCESSOR_SECONDS + self._manifest.limits.seconds)
@@ -93,3 +125,25 @@ class _Server:
         """At most `more` bytes of address space from here on; accelerators map more than they use, so not with them."""
         if self._on_cpu:
             lockdown.limit_memory(lockdown.address_space() + more + _OVERHEAD_BYTES)
+
+
+def _gently(act: Callable[[], _T]) -> _T:
+    """The result of `act`, on a thread of its own that gives way to all others of the machine (nice 19).
+
+    Linux has a priority for each thread: the one that will serve keeps its own, which it could not get back.
+    """
+
+    def give_way() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
+
+    with ThreadPoolExecutor(1, initializer=give_way) as thread:
+        return thread.submit(act).result()
+
+
+def _tensors(message: Probe, data: int) -> dict[str, npt.NDArray[np.generic]]:
+    offset = 0
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    for name, size in zip(message.tensors, message.sizes, strict=True):
+        found[name] = np.load(io.BytesIO(os.pread(data, size, offset)), allow_pickle=False)
+        offset += size
+    return found

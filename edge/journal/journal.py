@@ -32,14 +32,21 @@ TRANSITIONS = MappingProxyType({
         ("HELD", "DISCARDED"), ("FAILED", "DISCARDED"), ("PENDING", "DISCARDED"),
         ("SUPERSEDED", "SENT"), ("DISCARDED", "SENT"),
     },
+    "package": {
+        ("STAGED", "INSTALLED"), ("INSTALLED", "SHADOW"), ("SHADOW", "INSTALLED"), ("RETIRED", "SHADOW"),
+        ("INSTALLED", "ACTIVE"), ("SHADOW", "ACTIVE"), ("RETIRED", "ACTIVE"), ("ACTIVE", "RETIRED"),
+        ("STAGED", "FAILED"), ("INSTALLED", "FAILED"), ("SHADOW", "FAILED"), ("ACTIVE", "FAILED"),
+        ("RETIRED", "FAILED"), ("FAILED", "STAGED"), ("REMOVED", "STAGED"),
+        ("INSTALLED", "REMOVED"), ("RETIRED", "REMOVED"), ("FAILED", "REMOVED"),
+    },
 })  # fmt: skip
 """Every move that exists (DESIGN 6); the last two are for what was on the wire when it was not wanted any more."""
 
 EMPTY = "0" * 64
 """The chain before the first event."""
 
-_KEYS = {"instance": "object_id", "unit": "id", "job": "id", "delivery": "id"}
-_LOOK = {"job": "`edge jobs list`", "delivery": "`edge deliveries list`"}
+_KEYS = {"instance": "object_id", "unit": "id", "job": "id", "delivery": "id", "package": "digest"}
+_LOOK = {"job": "`edge jobs list`", "delivery": "`edge deliveries list`", "package": "`edge models list`"}
 """Where a person sees the states of things; of instances and units `edge status` has the counts."""
 
 

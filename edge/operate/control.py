@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,12 @@ _SILENCE_SECONDS = 60.0
 _ANSWERABLE = 0o660
 
 
-def ask(run: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The room's answers to `request`, the one with `end` last.
+def ask(
+    run: Path, request: dict[str, Any], descriptor: int | None = None, silence: float = _SILENCE_SECONDS
+) -> Iterator[dict[str, Any]]:
+    """The room's answers to `request`, the one with `end` last. `descriptor`: an open file that goes with it.
+
+    `silence`: after so many seconds without an answer nobody is there.
 
     Raises
     ------
@@ -45,35 +50,37 @@ def ask(run: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if own is None:
         raise _unanswered("sockets are forbidden here")
     try:
-        _send(own, run, json.dumps({**request, "answer": path.name}).encode())
-        yield from _answers(own)
+        _send(own, run, json.dumps({**request, "answer": path.name}).encode(), descriptor)
+        yield from _answers(own, silence)
     finally:
         own.close()
         path.unlink(missing_ok=True)
 
 
-def _send(own: socket.socket, run: Path, message: bytes) -> None:
+def _send(own: socket.socket, run: Path, message: bytes, descriptor: int | None) -> None:
     if len(message) > LONGEST:
         raise errors.UsageError("the request is too long", hint="ask for less")
     folder = os.open(run, os.O_PATH | os.O_DIRECTORY)
     try:
         own.settimeout(_SILENCE_SECONDS)
-        own.sendto(message, f"/proc/self/fd/{folder}/{NAME}")
+        to = f"/proc/self/fd/{folder}/{NAME}"
+        files = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [descriptor]))]
+        own.sendmsg([message], files, 0, to)
     except OSError as error:
         raise _unanswered(error.strerror or "busy") from None
     finally:
         os.close(folder)
 
 
-def _answers(own: socket.socket) -> Iterator[dict[str, Any]]:
-    deadline = time.monotonic() + _SILENCE_SECONDS
+def _answers(own: socket.socket, silence: float) -> Iterator[dict[str, Any]]:
+    deadline = time.monotonic() + silence
     while True:
         own.settimeout(max(0.01, deadline - time.monotonic()))
         try:
             answer = json.loads(own.recv(_LONGEST_ANSWER))
         except TimeoutError:
             raise _unanswered("it is silent") from None
-        deadline = time.monotonic() + _SILENCE_SECONDS
+        deadline = time.monotonic() + silence
         if "error" in answer:
             raise as_error(answer["error"])
         yield answer
@@ -83,9 +90,9 @@ def _answers(own: socket.socket) -> Iterator[dict[str, Any]]:
 
 def as_error(told: dict[str, str]) -> EdgeError:
     """The error that the room describes, of the class with its code."""
-    kinds = {
-        kind.code: kind for kind in (errors.UsageError, errors.JournalError, errors.PackageError, errors.SealError)
-    }
+    known = (errors.UsageError, errors.JournalError, errors.PackageError, errors.SealError, errors.RuntimeFailure,
+             errors.KeyFileError)  # fmt: skip
+    kinds = {kind.code: kind for kind in known}
     return kinds.get(told["code"], EnvironmentFailure)(told["what"], which=told["which"], hint=told["hint"])
 
 

@@ -16,13 +16,14 @@ from edge.operate.machine_checks import check_machine
 from edge.operate.network_checks import check_network
 from edge.operate.storage_checks import check_storage
 from edge.packages.registry import Registry
+from edge.packages.site import registry_of
 
 
 def examine(given: Path | None) -> Iterator[Check]:
     """All checks of the box that `given` (or the usual places) configures."""
     try:
         settings = load(find(given))
-        registry = Registry()
+        registry = registry_of(settings)
     except EdgeError as error:
         yield failed("config", f"{error.which}: {error.what}", error.hint)
         return

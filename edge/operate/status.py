@@ -14,7 +14,7 @@ from edge.journal import Journal, alarms, pausing, views
 from edge.journal.alarms import Alarm
 from edge.journal.pausing import Pause
 from edge.journal.views import DeliveryView
-from edge.packages.registry import Registry
+from edge.packages.site import registry_of
 from edge.receive.reserve import Reserve
 
 _LAST = 5
@@ -112,7 +112,7 @@ def _disk(settings: Settings) -> Disk:
 
 
 def _packages(settings: Settings) -> list[PackageStatus]:
-    registry = Registry()
+    registry = registry_of(settings)
     found = []
     for name in dict.fromkeys(route.package for route in settings.routes):
         routes = tuple(route.name for route in settings.routes if route.package == name)

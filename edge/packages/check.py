@@ -44,15 +44,27 @@ def check(package: Package) -> list[Problem]:
 
 def examine(package: Package) -> Report:
     """As `check`, with what was measured."""
-    problems = [*_support_problems(package.manifest), *_member_problems(package), *_keyword_problems(package.manifest)]
+    problems = static_problems(package)
     if problems:
         return Report(tuple(problems))
     try:
-        data = package.read(GRAPH)
-        graph.check(data, package.manifest)
-        return _selftest(package, cam.expose(data, package.manifest))
+        return _selftest(package, cam.expose(package.read(GRAPH), package.manifest))
     except EdgeError as error:
         return Report((_problem(error),))
+
+
+def static_problems(package: Package) -> list[Problem]:
+    """What is wrong with members, keywords and graph; nothing is run."""
+    problems = [*_support_problems(package.manifest), *_member_problems(package), *_keyword_problems(package.manifest)]
+    if problems:
+        return problems
+    try:
+        data = package.read(GRAPH)
+        graph.check(data, package.manifest)
+        cam.expose(data, package.manifest)
+    except EdgeError as error:
+        return [_problem(error)]
+    return []
 
 
 def _problem(error: EdgeError) -> Problem:

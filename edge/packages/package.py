@@ -30,13 +30,17 @@ _REPACK = "get the package from its vendor again"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package. `origin` is "builtin" for what the installed wheel holds, else the folder's path."""
+    """One package. `origin` is "builtin" for what the installed wheel holds, else the folder's path.
+
+    `waiver`: the code of why it works here without having been accepted on the site's own studies; mostly empty.
+    """
 
     manifest: Manifest
     digest: str
     manifest_bytes: bytes
     origin: str
     folder: Path
+    waiver: str = ""
 
     def read(self, member: str) -> bytes:
         """The bytes of a declared member.
@@ -75,6 +79,7 @@ class Package:
             status=self.manifest.status,
             purpose=self.manifest.purpose,
             population=self.manifest.population,
+            waiver=self.waiver,
         )
 
 

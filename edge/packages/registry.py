@@ -1,14 +1,15 @@
 """Which packages this box has, and which one a route's name means.
 
 In: the name in a route. Out: a verified `Package`. Invariant: a package whose manifest is not exactly what the
-installed wheel recorded is not "builtin". Packages from other vendors need a signature and an installation
-(`trusted_keys`, `edge models install`); until that is offered they are refused here, by name.
+installed wheel recorded is not "builtin". An installed package that is ACTIVE wins over a builtin one of its name; one
+that cannot be used any more is never replaced in silence (`site.py` puts the two together).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -21,10 +22,16 @@ _DISTRIBUTION = "edge-imaging"
 
 
 class Registry:
-    """Resolves the package names of routes. Read once; a package never changes under a running room."""
+    """Resolves the package names of routes. A value: what changes is which registry is asked.
 
-    def __init__(self, packages: dict[str, Package] | None = None) -> None:
+    `problems` says of names that are known why their package cannot be used.
+    """
+
+    def __init__(
+        self, packages: Mapping[str, Package] | None = None, problems: Mapping[str, PackageError] | None = None
+    ) -> None:
         self._packages = dict(shipped() if packages is None else packages)
+        self._problems = dict(problems or {})
 
     def names(self) -> list[str]:
         """The names that `resolve` knows."""
@@ -38,15 +45,20 @@ class Registry:
         PackageError
             If no package of that name is part of this installation.
         """
+        if name in self._problems:
+            raise self._problems[name]
         package = self._packages.get(name)
         if package is None:
             raise PackageError(
-                "no such package is part of this installation, and installing packages of other vendors"
-                " is not offered by this version",
+                "no such package is part of this software, and none of this name is ACTIVE",
                 which=name,
-                hint=f"use one of: {', '.join(self.names()) or '(none)'}",
+                hint=f"`edge models install`, or one of: {', '.join(self.names()) or '(none)'}",
             )
         return package
+
+    def extended(self, packages: Mapping[str, Package], problems: Mapping[str, PackageError]) -> Registry:
+        """This one with other packages, and problems, put before its own."""
+        return Registry({**self._packages, **packages}, {**self._problems, **problems})
 
 
 def shipped() -> dict[str, Package]:

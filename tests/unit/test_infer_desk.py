@@ -36,7 +36,7 @@ class Counter:
         routes = {line.route.name: line.route for line in lines}
         headers = Headers(self.opener)
         rejector = Rejector(settings.spool, settings.outbox, self.box.journal, self.opener, headers)
-        self.desk = Desk(self.box.journal, headers, lines, Completion(routes), rejector, 60.0)
+        self.desk = Desk(self.box.journal, headers, lambda: lines, Completion(routes), rejector, lambda: 60.0)
 
     def store(self) -> Instance:
         made = Dataset()

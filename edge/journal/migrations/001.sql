@@ -94,6 +94,32 @@ CREATE TABLE trace (
     told TEXT NOT NULL CHECK (length(told) BETWEEN 2 AND 1048576 AND told NOT GLOB '*[^]A-Za-z0-9_.:,+/"{}[-]*')
 ) STRICT;
 
+-- Installed model packages; those of the software itself have no row. At most one of a name is ACTIVE, one SHADOW.
+CREATE TABLE package (
+    digest       TEXT PRIMARY KEY CHECK (length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'),
+    name         TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9-]*'),
+    version      TEXT NOT NULL CHECK (length(version) BETWEEN 5 AND 32 AND version NOT GLOB '*[^0-9.]*'),
+    signer       TEXT NOT NULL CHECK (length(signer) = 16 AND signer NOT GLOB '*[^0-9a-f]*'),
+    state        TEXT NOT NULL CHECK (state IN ('STAGED', 'INSTALLED', 'SHADOW', 'ACTIVE', 'RETIRED', 'FAILED', 'REMOVED')),
+    reason       TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    installed_at REAL NOT NULL,
+    activated_at REAL,
+    before       TEXT NOT NULL DEFAULT '' CHECK (length(before) IN (0, 64) AND before NOT GLOB '*[^0-9a-f]*'),
+    waiver       TEXT NOT NULL DEFAULT '' CHECK (length(waiver) <= 64 AND waiver NOT GLOB '*[^A-Za-z0-9_.:-]*'),
+    pardoned     INTEGER NOT NULL DEFAULT 0 CHECK (pardoned IN (0, 1))
+) STRICT;
+CREATE UNIQUE INDEX package_active ON package (name) WHERE state = 'ACTIVE';
+CREATE UNIQUE INDEX package_shadow ON package (name) WHERE state = 'SHADOW';
+
+-- What the site itself measured before it let a package work; who did it stands in the record's file alone.
+CREATE TABLE acceptance (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest TEXT NOT NULL CHECK (length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'),
+    at     REAL NOT NULL,
+    cases  INTEGER NOT NULL CHECK (cases > 0),
+    record TEXT NOT NULL CHECK (length(record) = 64 AND record NOT GLOB '*[^0-9a-f]*')
+) STRICT;
+
 CREATE TABLE event (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     at     REAL NOT NULL,

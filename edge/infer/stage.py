@@ -1,0 +1,133 @@
+"""The packages on stage: which one each route has now, with warm workers, and how another takes its place.
+
+In: settings, the journal, the packages of the software. Out: for each job one line that it keeps from start to end.
+A successor is loaded, self-tested and warm beside the one that works, at the lowest priority; then one assignment lets
+every job that begins from now on take it. What was replaced stays warm for a while, so that a rollback waits for
+nothing; then its workers end, and with them their memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from edge.config import Settings
+from edge.errors import EdgeError, PackageError
+from edge.infer import selftest
+from edge.infer.pool import Pool
+from edge.infer.process import Model, Worker, close_model, load_model
+from edge.infer.roster import Line, Roster, approved, line_up
+from edge.journal import Journal, packages
+from edge.packages.package import Package
+from edge.packages.registry import Registry
+from edge.packages.site import installed, policy_of, store_of
+
+log = logging.getLogger("edge.infer")
+
+
+class Stage:
+    """Lanes use `roster` and `pool`; one thread at a time changes what they hold."""
+
+    def __init__(self, settings: Settings, journal: Journal, shipped: Registry, lanes: int) -> None:
+        self._settings = settings
+        self._journal = journal
+        self.shipped = shipped
+        self._store = store_of(settings)
+        self._changing = threading.RLock()
+        self._unused: dict[str, float] = {}
+        self._most = settings.infer.max_frame_mib << 20
+        self.pool = Pool({}, lanes)
+        self.roster = Roster(())
+        self.flip_ms = 0.0
+
+    def start(self) -> None:
+        """Put on stage what the journal says; a route that cannot run has a line that says why."""
+        self.roster.flip(tuple(self._loaded(line) for line in self._line_up()))
+        self.pool.warm()
+
+    @property
+    def longest_seconds(self) -> float:
+        """The longest time that one run of a package may take."""
+        on_stage = (line.package for line in self.roster.lines if line.package is not None)
+        return max((package.manifest.limits.seconds for package in on_stage), default=0.0)
+
+    def selftest(self, package: Package) -> None:
+        """Run the package's golden cases on a worker of their own. Raises PackageError."""
+        selftest.run_alone(package, approved(package, self._settings.infer.providers), self._most)
+
+    def prepare(self, package: Package) -> None:
+        """Have warm workers of `package`, as many as the one it replaces has. Raises PackageError."""
+        with self._changing:
+            self._unused.pop(package.digest, None)
+            if package.digest in self.pool.on_stage():
+                return
+            model = self._model(package)
+            workers = [Worker(model, gently=True) for _ in range(max(1, self._replaced(package)))]
+            try:
+                for worker in workers:
+                    selftest.run(worker, package)
+            except PackageError:
+                for worker in workers:
+                    worker.kill()
+                close_model(model)
+                raise
+            self.pool.add(package.digest, model, workers)
+
+    def switch(self) -> None:
+        """From now on every job that begins runs what the journal says."""
+        with self._changing:
+            lines = tuple(self._loaded(line) for line in self._line_up())
+            started = time.perf_counter()
+            self.roster.flip(lines)
+            self.flip_ms = (time.perf_counter() - started) * 1e3
+            self._mark(lines)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """End the workers of packages that nothing uses any more and that were kept warm for long enough."""
+        with self._changing:
+            now = time.monotonic()
+            for digest in [digest for digest, until in self._unused.items() if until <= now]:
+                if not self.roster.in_use(digest):
+                    self.pool.drop(digest)
+                    del self._unused[digest]
+
+    def _mark(self, lines: tuple[Line, ...]) -> None:
+        """Who has nothing to do from now on, and until when each stays warm."""
+        used = {line.package.digest for line in lines if line.package is not None and not line.problem}
+        active = packages.listing(self._journal, "ACTIVE")
+        former = {row.before for row in active} | {self._shipped_digest(row.name) for row in active if not row.before}
+        now = time.monotonic()
+        for digest in self.pool.on_stage():
+            if digest in used:
+                self._unused.pop(digest, None)
+            elif digest not in self._unused or digest not in former:
+                self._unused[digest] = now + (self._settings.models.keep_warm_seconds if digest in former else 0.0)
+
+    def _shipped_digest(self, name: str) -> str:
+        return self.shipped.resolve(name).digest if name in self.shipped.names() else ""
+
+    def _line_up(self) -> tuple[Line, ...]:
+        registry = installed(self._journal, self._store, self.shipped, policy_of(self._settings))
+        return line_up(self._settings, registry)
+
+    def _loaded(self, line: Line) -> Line:
+        """The line, its package among those that the pool knows; or with the problem that stands in the way."""
+        package = line.package
+        if package is None or line.problem or package.digest in self.pool.on_stage():
+            return line
+        try:
+            self.pool.add(package.digest, self._model(package))
+        except EdgeError as error:
+            return Line(line.route, package, str(error))
+        return line
+
+    def _model(self, package: Package) -> Model:
+        return load_model(package, approved(package, self._settings.infer.providers), self._most)
+
+    def _replaced(self, package: Package) -> int:
+        """How many workers the package has that `package` will replace."""
+        name = package.manifest.name
+        old = {line.package.digest for line in self.roster.lines if line.package and line.route.package == name}
+        return sum(self.pool.count(digest) for digest in old)
