@@ -18,7 +18,7 @@ from edge.infer import selftest
 from edge.infer.pool import Pool
 from edge.infer.process import Model, Worker, close_model, load_model
 from edge.infer.roster import Line, Roster, approved, line_up
-from edge.journal import Journal, packages
+from edge.journal import Journal
 from edge.packages.package import Package
 from edge.packages.registry import Registry
 from edge.packages.site import installed, policy_of, store_of
@@ -78,10 +78,11 @@ class Stage:
         """From now on every job that begins runs what the journal says."""
         with self._changing:
             lines = tuple(self._loaded(line) for line in self._line_up())
+            replaced = _used(self.roster.lines) - _used(lines)
             started = time.perf_counter()
             self.roster.flip(lines)
             self.flip_ms = (time.perf_counter() - started) * 1e3
-            self._mark(lines)
+            self._mark(_used(lines), replaced)
         self.tidy()
 
     def tidy(self) -> None:
@@ -93,20 +94,14 @@ class Stage:
                     self.pool.drop(digest)
                     del self._unused[digest]
 
-    def _mark(self, lines: tuple[Line, ...]) -> None:
-        """Who has nothing to do from now on, and until when each stays warm."""
-        used = {line.package.digest for line in lines if line.package is not None and not line.problem}
-        active = packages.listing(self._journal, "ACTIVE")
-        former = {row.before for row in active} | {self._shipped_digest(row.name) for row in active if not row.before}
-        now = time.monotonic()
+    def _mark(self, used: set[str], replaced: set[str]) -> None:
+        """Who has nothing to do from now on: what was replaced just now stays warm, all others need not."""
+        warm_until = time.monotonic() + self._settings.models.keep_warm_seconds
         for digest in self.pool.on_stage():
             if digest in used:
                 self._unused.pop(digest, None)
-            elif digest not in self._unused or digest not in former:
-                self._unused[digest] = now + (self._settings.models.keep_warm_seconds if digest in former else 0.0)
-
-    def _shipped_digest(self, name: str) -> str:
-        return self.shipped.resolve(name).digest if name in self.shipped.names() else ""
+            else:
+                self._unused[digest] = warm_until if digest in replaced else 0.0
 
     def _line_up(self) -> tuple[Line, ...]:
         registry = installed(self._journal, self._store, self.shipped, policy_of(self._settings))
@@ -131,3 +126,8 @@ class Stage:
         name = package.manifest.name
         old = {line.package.digest for line in self.roster.lines if line.package and line.route.package == name}
         return sum(self.pool.count(digest) for digest in old)
+
+
+def _used(lines: tuple[Line, ...]) -> set[str]:
+    """The packages that jobs get."""
+    return {line.package.digest for line in lines if line.package is not None and not line.problem}
