@@ -162,8 +162,38 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Display:
+    """How a grayscale image asks to be shown (PS3.3 C.11.1, C.11.2, C.7.6.3.1.2), where numbers say it.
+
+    `window` is (center, width) in units of the rescale; None shows all that the stored bits can hold. `inverted`
+    means that the lowest value is white. `pixel_aspect_ratio` is the height of a pixel divided by its width.
+    """
+
+    inverted: bool
+    slope: float = 1.0
+    intercept: float = 0.0
+    window: tuple[float, float] | None = None
+    function: str = "LINEAR"
+    pixel_aspect_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Where a slice lies in its patient (PS3.3 C.7.6.2), in mm; `spacing` is (rows, columns)."""
+
+    frame_of_reference_uid: UID
+    position: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    spacing: tuple[float, float]
+    thickness: float
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A referenced image: what a report may say about it. UIDs and geometry, nothing else."""
+    """A referenced image: what a report may say about it. UIDs and geometry, nothing else.
+
+    `display` is None where numbers cannot say it (tables, colour), `plane` where the image has none.
+    """
 
     sop_class_uid: UID
     sop_instance_uid: UID
@@ -173,6 +203,8 @@ class Source:
     rows: int
     columns: int
     patient_orientation: tuple[str, str] | None = None
+    display: Display | None = None
+    plane: Plane | None = None
 
 
 @dataclass(frozen=True, slots=True)

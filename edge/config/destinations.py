@@ -26,4 +26,7 @@ class Destination(Section, frozen=True, kw_only=True):
     authorization: str | None = None
     accept_unfiled_results: bool = False
     max_per_minute: Annotated[int, msgspec.Meta(ge=0, le=60000)] = 0
+    sr: Literal["comprehensive-3d", "comprehensive"] = "comprehensive-3d"
+    segmentation: bool = True
+    presentation: bool = False
     tls: Tls | None = None

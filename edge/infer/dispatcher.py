@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import logging
 import mmap
 import os
@@ -20,10 +19,11 @@ from pydicom.dataset import Dataset
 from edge import crypto, reasons
 from edge.config import Settings
 from edge.errors import GateHit, JournalError, SealError
-from edge.infer import egress, outbox, pipeline, trace
+from edge.infer import egress, outbox, parcels, pipeline, trace
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
 from edge.infer.meter import Meter
+from edge.infer.parcels import Parcels
 from edge.infer.pipeline import Request, Verdict
 from edge.infer.pool import Pool
 from edge.infer.protocol import Answer
@@ -34,7 +34,7 @@ from edge.journal.work import Outgoing
 from edge.operate.logs import frames
 from edge.records import UID, Instance, Job, Outcome, Result, Source
 from edge.report.identity import BoxIdentity
-from edge.report.sr import COMPREHENSIVE_3D_SR, build_sr
+from edge.report.kinds import Form
 from edge.statement import result_statement
 from edge.vault import Opener
 
@@ -98,30 +98,33 @@ class Dispatcher:
             job.scope, job.uid, job.study_instance_uid, job.revision, job.route, line.package, self._box.device_uid,
             work.predecessor(self._journal, job) if job.revision > 1 else None,
         )  # fmt: skip
+        wanted = parcels.forms(self._settings, line.route)
         written = outbox.find(self._settings.outbox, request.report_uid)
-        if written is not None:
+        found = parcels.adopted(request.report_uid, written.blob, wanted) if written else None
+        if written is not None and found is not None:
             verdict = Verdict(written.outcome, written.reason)
             seen = Seen(tuple(work.members(self._journal, job)), (), ())
-            return verdict, self._deliver(job, line, request, verdict, written.blob, seen)
-        return self._run(job, line, request)
+            return verdict, self._deliver(job, request, verdict, found, seen)
+        return self._run(job, line, request, wanted)
 
-    def _run(self, job: Job, line: Line, request: Request) -> tuple[Verdict, bool]:
+    def _run(self, job: Job, line: Line, request: Request, wanted: Mapping[str, Form]) -> tuple[Verdict, bool]:
         seen, verdict = self._look(job, request)
         if self._may_retry(job, verdict):
             work.retry_later(self._journal, job.id, verdict.reason)
             return verdict, False
         if verdict.outcome not in line.route.send or not line.route.deliver:
-            told = self._told(request, seen, verdict)
+            told = self._told(request, seen, verdict, {})
             return verdict, self._finish(job, verdict, UID(""), request.package.digest, [], told)
         result = pipeline.result(request, seen.sources, verdict)
-        blob = build_sr(result, box=self._box)
+        made = parcels.make(result, self._box, wanted)
         try:
-            self._release(blob, result, seen)
+            self._release(made, result, seen)
         except GateHit as hit:
             log.warning("report %s held: %s", request.report_uid, hit.reason)
-            return verdict, self._hold(job, line, request, verdict, blob, seen, hit.reason)
-        outbox.write(self._settings.outbox, request.report_uid, blob)
-        return verdict, self._deliver(job, line, request, verdict, blob, seen)
+            return verdict, self._deliver(job, request, verdict, made, seen, held=hit.reason)
+        for uid, each in made.built.items():
+            outbox.write(self._settings.outbox, uid, each.blob)
+        return verdict, self._deliver(job, request, verdict, made, seen)
 
     def _look(self, job: Job, request: Request) -> tuple[Seen, Verdict]:
         members = tuple(work.members(self._journal, job))
@@ -160,7 +163,8 @@ class Dispatcher:
         finally:
             os.close(data)
 
-    def _release(self, blob: bytes, result: Result, seen: Seen) -> None:
+    def _release(self, made: Parcels, result: Result, seen: Seen) -> None:
+        """Let every object pass, or none: raises GateHit."""
         if not seen.datasets or len(seen.datasets) < len(seen.sources):
             raise GateHit(
                 "an image cannot be read, so nobody can say whether its UIDs hold a patient identifier",
@@ -170,39 +174,35 @@ class Dispatcher:
         tokens: frozenset[str] = frozenset()
         for dataset in seen.datasets:
             tokens |= identity_tokens(dataset)
-        egress.release(blob, result=result, box=self._box, identity=tokens)
+        for each in made.built.values():
+            egress.release(each.blob, result=result, box=self._box, identity=tokens)
 
     def _may_retry(self, job: Job, verdict: Verdict) -> bool:
         retryable = bool(verdict.reason) and reasons.look_up(verdict.reason).retryable
         return retryable and job.attempts < self._settings.infer.attempts
 
-    def _told(self, request: Request, seen: Seen, verdict: Verdict, digest: str = "") -> str:
-        outputs = {request.report_uid: digest} if digest else {}
+    def _told(self, request: Request, seen: Seen, verdict: Verdict, outputs: Mapping[UID, str]) -> str:
         return trace.told(request, seen.members, verdict, outputs=outputs, versions=self._software)
 
-    def _deliver(self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, seen: Seen) -> bool:
-        digest = hashlib.sha256(blob).hexdigest()
+    def _deliver(self, job: Job, request: Request, verdict: Verdict, made: Parcels, seen: Seen, held: str = "") -> bool:
+        """Queue every object for its destinations, in the order in which they were made.
+
+        Of what is `held` nothing was written and nothing is signed: a person looks, corrects the cause, and
+        `edge jobs retry` makes it anew.
+        """
+        digests = made.digests()
         outgoing = [
-            Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, self._sign(request, alias, digest))
-            for alias in line.route.deliver
-        ]
-        told = self._told(request, seen, verdict, digest)
+            Outgoing(
+                uid, made.built[uid].kind.sop_class_uid, alias, digests[uid],
+                NO_SIGNATURE if held else self._sign(uid, alias, digests[uid]), held,
+            )
+            for alias, uid in made.addresses
+        ]  # fmt: skip
+        told = self._told(request, seen, verdict, digests)
         return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing, told)
 
-    def _hold(
-        self, job: Job, line: Line, request: Request, verdict: Verdict, blob: bytes, seen: Seen, reason: str
-    ) -> bool:
-        """Nothing is written or signed: a person looks, corrects the cause, and `edge jobs retry` makes it anew."""
-        digest = hashlib.sha256(blob).hexdigest()
-        outgoing = [
-            Outgoing(request.report_uid, UID(COMPREHENSIVE_3D_SR), alias, digest, NO_SIGNATURE, held=reason)
-            for alias in line.route.deliver
-        ]
-        told = self._told(request, seen, verdict, digest)
-        return self._finish(job, verdict, request.report_uid, request.package.digest, outgoing, told)
-
-    def _sign(self, request: Request, alias: str, digest: str) -> str:
-        return crypto.sign(self._sign_key, result_statement(request.report_uid, alias, digest)).hex()
+    def _sign(self, uid: UID, alias: str, digest: str) -> str:
+        return crypto.sign(self._sign_key, result_statement(uid, alias, digest)).hex()
 
     def _finish(
         self, job: Job, verdict: Verdict, report: UID, digest: str, outgoing: list[Outgoing], told: str = ""

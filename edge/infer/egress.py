@@ -10,6 +10,7 @@ accession number or birth date inside a received UID (DESIGN 3).
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,9 +25,11 @@ from edge.infer.identity import UID_MARK
 from edge.infer.provenance import Ours, ours, words_of
 from edge.records import UID, Result
 from edge.report.attributes import ATTRIBUTES
-from edge.report.encode import part10
+from edge.report.encode import NUMBER_FORMATS, part10
 from edge.report.identity import BoxIdentity
 
+_COMPOSED = frozenset({"TextValue", "UnformattedTextValue", "AlgorithmParameters"})
+"""Sentences: of our words, where every other text is ours as a whole."""
 _ITEM = b"\xfe\xff\x00\xe0"
 _MOST_NESTED = 32
 _CODE_ATTRIBUTES = MappingProxyType(
@@ -67,19 +70,20 @@ def release(blob: bytes, *, result: Result, box: BoxIdentity, identity: frozense
         With `reason` one of `unreadable`, `not-allowed:ATTRIBUTE`, `not-ours:ATTRIBUTE`,
         `identity-in-text:ATTRIBUTE`, `identity-in-uid`. No message holds a value.
     """
-    levels, data_set = _open(blob, result.report_uid)
-    check = _Check(ours(result, box), levels, identity)
+    known = ours(result, box)
+    levels, data_set = _open(blob, known.objects)
+    check = _Check(known, levels, identity)
     _check_level(data_set, "", check, depth=0)
     _check_received_uids(check)
 
 
-def is_whole(blob: bytes, report_uid: UID) -> bool:
+def is_whole(blob: bytes, sop_instance_uid: UID, sop_class_uid: UID) -> bool:
     """Whether `blob` is from its first to its last byte what the emitter writes: false for what a power cut tore.
 
     A lenient parser takes a shortened file, or one with a page of zeros, for a shorter report.
     """
     try:
-        levels, data_set = _open(blob, report_uid)
+        levels, data_set = _open(blob, {sop_instance_uid: sop_class_uid})
         _walk(data_set, "", levels)
     except GateHit:
         return False
@@ -99,12 +103,13 @@ def _walk(data_set: bytes, level: str, levels: Mapping[str, AllowList]) -> None:
                 list(_elements(item))
 
 
-def _open(blob: bytes, report_uid: UID) -> tuple[Mapping[str, AllowList], bytes]:
-    # Preamble and File Meta Information are constants but for the SOP Instance UID, so they are compared whole.
-    for sop_class_uid, levels in ALLOWED.items():
-        head = part10(sop_class_uid, report_uid, b"")
-        if blob.startswith(head):
-            return levels, blob[len(head) :]
+def _open(blob: bytes, objects: Mapping[str, str]) -> tuple[Mapping[str, AllowList], bytes]:
+    """The allow-list and the data set of `blob`, if it is one of `objects`: SOP Class UID by SOP Instance UID."""
+    # Preamble and File Meta Information are constants but for the UIDs, so they are compared whole.
+    for sop_instance_uid, sop_class_uid in objects.items():
+        head = part10(sop_class_uid, sop_instance_uid, b"")
+        if blob.startswith(head) and sop_class_uid in ALLOWED:
+            return ALLOWED[sop_class_uid], blob[len(head) :]
     raise _hit("not-allowed", "FileMetaInformation", "the file meta information is not the emitter's")
 
 
@@ -130,6 +135,9 @@ def _check_value(value: bytes, rule: Rule, check: _Check, depth: int) -> None:
         case Kind.COORDINATES:
             if value not in check.ours.coordinates:
                 raise _hit("not-ours", rule.keyword, "coordinates are not those of this result's regions")
+        case Kind.PIXELS:
+            if value not in check.ours.pixels:
+                raise _hit("not-ours", rule.keyword, "pixels are not the masks of this result")
         case Kind.EMPTY:
             if value:
                 raise _refusal(_text(value, rule.vr) or "", rule.keyword, check)
@@ -148,16 +156,17 @@ def _check_text(text: str | None, rule: Rule, check: _Check) -> None:
         Kind.UID: check.ours.uids,
         Kind.NUMBER: check.ours.numbers,
     }[rule.kind]
-    if text not in known:
+    values = text.split("\\") if rule.kind is Kind.NUMBER else [text]
+    if not known.issuperset(values):
         raise _refusal(text, rule.keyword, check)
 
 
 def _check_words(text: str, keyword: str, check: _Check) -> None:
     """A text that is ours as a whole, or (Text Value only) words of ours; a plausible word carries no identity."""
-    if text in check.ours.texts[keyword]:
+    if text in check.ours.texts.get(keyword, ()):
         return
     strange = {word for word in words_of(text) if word not in check.ours.words}
-    if keyword != "TextValue" or not strange <= check.ours.plausible_words:
+    if keyword not in _COMPOSED or not strange <= check.ours.plausible_words:
         raise _refusal(text, keyword, check)
     if any(_identity_in(word, check) for word in strange):
         raise _refusal(text, keyword, check)
@@ -214,7 +223,13 @@ def _items(value: bytes, keyword: str) -> Iterator[bytes]:
 
 
 def _text(value: bytes, vr: str | None) -> str | None:
-    """The value without its one character of padding; None when it is not ASCII."""
+    """The value without its one character of padding, numbers and tags in digits; None when it is not ASCII."""
+    form = NUMBER_FORMATS.get(vr or "")
+    if form:
+        count, rest = divmod(len(value), struct.calcsize(form))
+        return None if rest else "\\".join(map(str, struct.unpack(f"<{count}{form}", value)))
+    if vr == "AT":
+        return "{:04X}{:04X}".format(*struct.unpack("<HH", value)) if len(value) == 4 else None
     if not value.isascii():
         return None
     return value.decode("ascii").removesuffix("\0" if vr == "UI" else " ")

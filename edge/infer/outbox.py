@@ -1,7 +1,8 @@
-"""The outbox: one file a report, written once. Only objects that the egress gate let pass come here.
+"""The outbox: one file an object, written once. Only objects that the egress gate let pass come here.
 
-A job that is run again after a crash finds the file and adopts it with the outcome that it tells, so that one UID has
-one byte string for ever.
+A job that is run again after a crash finds its report and adopts it with the outcome that it tells, so that one UID
+has one byte string for ever. A result of several objects is made again as a whole: none of them was sent before the
+job's end, and what is on the disk cannot say how many there were.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from edge.errors import BadObject
 from edge.files import write_durably
 from edge.infer import egress
 from edge.records import UID, Outcome, as_code
+from edge.report.kinds import SR
 from edge.report.reader import read_report
 
 _MODE = 0o440
@@ -34,10 +36,10 @@ def write(outbox: Path, report_uid: UID, blob: bytes) -> None:
 
 
 def find(outbox: Path, report_uid: UID) -> Written | None:
-    """The report that an earlier attempt wrote, or None when there is none that is whole and ours."""
+    """The Comprehensive 3D SR that an earlier attempt wrote, or None when there is none that is whole and ours."""
     try:
         blob = (outbox / f"{report_uid}.dcm").read_bytes()
-        if not egress.is_whole(blob, report_uid):
+        if not egress.is_whole(blob, report_uid, SR.sop_class_uid):
             return None
         view = read_report(blob)
         outcome = Outcome(view.outcome)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydicom.dataset import Dataset
 
 from edge import reasons
-from edge.infer import applicability, postprocess
+from edge.infer import applicability, described, postprocess
 from edge.infer.header import number, values
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
@@ -97,6 +97,8 @@ def source(instance: Instance, dataset: Dataset | None) -> Source:
         rows=_size(dataset, "Rows"),
         columns=_size(dataset, "Columns"),
         patient_orientation=_orientation(dataset),
+        display=None if dataset is None else described.display(dataset),
+        plane=None if dataset is None else described.plane(dataset),
     )
 
 

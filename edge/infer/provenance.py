@@ -7,7 +7,6 @@ result. The name of an execution provider that we do not know is only *plausible
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,15 +15,19 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID_dictionary
 
 from edge import reasons
+from edge.infer import geometry
 from edge.infer.applicability import STATISTICS
-from edge.records import Code, Finding, PackageIdentity, Region, Result
+from edge.records import UID, Code, Finding, PackageIdentity, Result
 from edge.report import codes
-from edge.report.encode import EXPLICIT_VR_LITTLE_ENDIAN
-from edge.report.identity import BoxIdentity, tracking_uid
-from edge.report.sr import COMPREHENSIVE_3D_SR, tracked
+from edge.report.groups import groups
+from edge.report.identity import BoxIdentity, object_uid, tracking_uid
+from edge.report.kinds import OLD_SR, PR, SEG, SR, Form, report_uid_for, series_of
+from edge.report.objects import object_uids
 from edge.report.words import (
     Phrase,
     algorithm_parameters,
+    measurement_text,
+    plain,
     plain_code,
     plain_package,
     score_text,
@@ -43,7 +46,10 @@ _KNOWN_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtEx
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Everything that one result may show. `received_uids` came from the hospital; `words` are in upper case."""
+    """Everything that one result may show. `received_uids` came from the hospital; `words` are in upper case.
+
+    `objects` maps the SOP Instance UID of each object that the result may become to its SOP Class UID.
+    """
 
     uids: frozenset[str]
     received_uids: frozenset[str]
@@ -53,6 +59,8 @@ class Ours:
     plausible_words: frozenset[str]
     numbers: frozenset[str]
     coordinates: frozenset[bytes]
+    pixels: frozenset[bytes]
+    objects: Mapping[str, str]
 
 
 def words_of(text: str) -> Iterator[str]:
@@ -66,19 +74,37 @@ def words_of(text: str) -> Iterator[str]:
 def ours(result: Result, box: BoxIdentity) -> Ours:
     """What `result`, made on `box`, may show."""
     package = plain_package(result.package)
-    coded = [package.family, *(plain_code(finding.code) for finding in result.findings)]
+    coded = [package.family, *(plain_code(code) for code in _manifest_codes(result))]
     numbers = _numbers(result)
     received = _received_uids(result)
+    objects = {str(uid): str(kind.sop_class_uid) for uid, kind in object_uids(result).items()}
     return Ours(
-        uids=received | _own_uids(result, box),
+        uids=received | _own_uids(result, box, objects),
         received_uids=received,
         codes=_FIXED_CODES | {_triple(code) for code in coded},
         texts=_texts(result, package, box),
         words=_vocabulary(result, package, box, coded, numbers),
         plausible_words=_plausible_words(result),
-        numbers=numbers | {str(result.series_number), str(result.revision)},
-        coordinates=frozenset(_packed(region) for finding in result.findings for region in finding.regions),
+        numbers=numbers | geometry.numbers(result) | _document_numbers(result),
+        coordinates=geometry.coordinates(result),
+        pixels=geometry.pixels(result),
+        objects=MappingProxyType(objects),
     )
+
+
+def _manifest_codes(result: Result) -> Iterator[Code]:
+    yield from (finding.code for finding in result.findings)
+    for segment in result.segments:
+        yield from (segment.code, segment.category, segment.type)
+    for measurement in result.measurements:
+        yield from (measurement.code, measurement.unit)
+        if measurement.finding is not None:
+            yield measurement.finding
+
+
+def _document_numbers(result: Result) -> frozenset[str]:
+    offsets = (0, SEG.series_offset, PR.series_offset)
+    return frozenset({str(result.revision), *(str(result.series_number + offset) for offset in offsets)})
 
 
 def _triple(code: Code) -> Triple:
@@ -123,6 +149,8 @@ def _received_uids(result: Result) -> frozenset[str]:
             source.series_instance_uid,
             source.study_instance_uid,
         }
+        if source.plane is not None:
+            uids.add(source.plane.frame_of_reference_uid)
     return frozenset(uid for uid in uids if not _is_standard(uid))
 
 
@@ -131,21 +159,33 @@ def _is_standard(uid: str) -> bool:
     return uid in UID_dictionary
 
 
-def _own_uids(result: Result, box: BoxIdentity) -> frozenset[str]:
-    own = {COMPREHENSIVE_3D_SR, EXPLICIT_VR_LITTLE_ENDIAN, result.report_uid, result.series_uid}
-    own |= {result.device_uid, box.device_uid}
+def _own_uids(result: Result, box: BoxIdentity, objects: Mapping[str, str]) -> frozenset[str]:
+    own = {*objects, *objects.values(), result.series_uid, result.device_uid, box.device_uid}
+    own |= {series_of(result, SEG), series_of(result, PR)}
+    own |= {object_uid(UID(uid), "dimensions") for uid in objects}
     own |= {tracking_uid(result.study_instance_uid, result.package.digest, None, 0)}
-    own |= {uid for _, _, uid in tracked(result)}
+    own |= {group.uid for group in groups(result)}
     own |= {source.sop_class_uid for source in result.sources if _is_standard(source.sop_class_uid)}
+    own |= {source.plane.frame_of_reference_uid for source in result.sources if source.plane}
     if result.predecessor is not None:
-        own.add(result.predecessor)
+        forms = (Form(kind, segmentation) for kind in (SR, OLD_SR) for segmentation in (True, False))
+        own |= {report_uid_for(result.predecessor, form, has_segments=has) for form in forms for has in (True, False)}
     return frozenset(own)
 
 
 def _texts(result: Result, package: PackageIdentity, box: BoxIdentity) -> Mapping[str, frozenset[str]]:
     thresholds = (None, *(finding.threshold for finding in result.findings))
     parameters = (text for threshold in thresholds for text in algorithm_parameters(package, "", threshold))
+    identifiers = {group.identifier for group in groups(result)}
     values = {
+        "PatientOrientation": {"", *("\\".join(source.patient_orientation or ()) for source in result.sources)},
+        "TrackingID": identifiers,
+        "SegmentLabel": {plain(segment.code.meaning)[:64] for segment in result.segments},
+        "SegmentAlgorithmName": {package.name},
+        "AlgorithmName": {package.name},
+        "AlgorithmVersion": {package.version},
+        "AlgorithmSource": {package.vendor},
+        "ContentDescription": {series_description(package)},
         "SeriesDescription": {series_description(package)},
         "Manufacturer": {box.manufacturer, package.vendor},
         "ManufacturerModelName": {box.manufacturer_model_name, package.name},
@@ -153,7 +193,7 @@ def _texts(result: Result, package: PackageIdentity, box: BoxIdentity) -> Mappin
         "DeviceSerialNumber": {box.device_serial_number},
         "TextValue": {
             *parameters,
-            *(identifier for _, identifier, _ in tracked(result)),
+            *identifiers,
             box.manufacturer_model_name,
             package.vendor,
             package.name,
@@ -184,7 +224,7 @@ def _vocabulary(
         box.software_versions,
         box.device_serial_number,
     )
-    indices = (str(index + 1) for index in range(len(result.findings)))
+    indices = (str(index + 1) for index in range(len(groups(result))))
     return _FIXED_WORDS | _words_of_all((*manifest, *equipment, *numbers, *indices, *_keyword(result.reason)))
 
 
@@ -199,14 +239,9 @@ def _plausible_words(result: Result) -> frozenset[str]:
 
 
 def _numbers(result: Result) -> frozenset[str]:
-    return frozenset(text for finding in result.findings for text in _finding_numbers(finding))
+    measured = (measurement_text(measurement.value) for measurement in result.measurements)
+    return frozenset(text for finding in result.findings for text in _finding_numbers(finding)) | frozenset(measured)
 
 
 def _finding_numbers(finding: Finding) -> tuple[str, ...]:
     return score_text(finding), threshold_text(finding.threshold), threshold_percent(finding.threshold)
-
-
-def _packed(region: Region) -> bytes:
-    points = region.points if region.points[0] == region.points[-1] else (*region.points, region.points[0])
-    flat = [coordinate for point in points for coordinate in point]
-    return struct.pack(f"<{len(flat)}f", *flat)

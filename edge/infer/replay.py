@@ -6,21 +6,20 @@ digest; where it differs, what differs is told: scores with every digit, and ver
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+from edge.config import Settings
 from edge.errors import BadObject, JournalError, PackageError, UsageError
-from edge.infer import pipeline, trace
+from edge.infer import parcels, pipeline, trace
 from edge.infer.dispatcher import Dispatcher
 from edge.infer.pipeline import Request
 from edge.infer.roster import Line, Roster
 from edge.journal import Journal, traces, work
 from edge.records import UID, Instance, Job, parse_uid
 from edge.report.identity import BoxIdentity
-from edge.report.sr import build_sr
 
 _SIGN_SECONDS = 5.0
 _COMPARED = ("provider", "outcome", "reason", "scores", "outputs")
@@ -29,7 +28,10 @@ _COMPARED = ("provider", "outcome", "reason", "scores", "outputs")
 class Replayer:
     """Looks again; used by one thread at a time, beside the lanes."""
 
-    def __init__(self, journal: Journal, roster: Roster, dispatcher: Dispatcher, box: BoxIdentity) -> None:
+    def __init__(
+        self, settings: Settings, journal: Journal, roster: Roster, dispatcher: Dispatcher, box: BoxIdentity
+    ) -> None:
+        self._settings = settings
         self._journal = journal
         self._roster = roster
         self._dispatcher = dispatcher
@@ -94,8 +96,9 @@ class Replayer:
 
     def _now(self, request: Request, members: tuple[Instance, ...]) -> dict[str, Any]:
         seen, verdict = self._dispatcher.examine(request, members)
-        blob = build_sr(pipeline.result(request, seen.sources, verdict), box=self._box)
-        outputs = {request.report_uid: hashlib.sha256(blob).hexdigest()}
+        route = next(each for each in self._settings.routes if each.name == request.route)
+        wanted = parcels.forms(self._settings, route)
+        outputs = parcels.make(pipeline.result(request, seen.sources, verdict), self._box, wanted).digests()
         told: dict[str, Any] = json.loads(
             trace.told(request, members, verdict, outputs=outputs, versions=self._software)
         )

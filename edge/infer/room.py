@@ -94,7 +94,7 @@ class Room:
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
         self._witness = Witness(self._journal, sign_key, settings.run)
-        replayer = Replayer(self._journal, stage.roster, self._dispatcher, box)
+        replayer = Replayer(settings, self._journal, stage.roster, self._dispatcher, box)
         self._control = self._controlled(headers, replayer, Keeper(lifecycle))
         _announce(settings, stage.roster.lines, self._lanes)
 

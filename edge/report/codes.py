@@ -49,6 +49,14 @@ BOUNDED_BY = _sct("75958009", "Bounded by")
 SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 
+REFERENCED_SEGMENT = _dcm("121191", "Referenced Segment")
+SOURCE_IMAGE_FOR_SEGMENTATION = _dcm("121233", "Source image for segmentation")
+SOURCE_FOR_PROCESSING = _dcm("121322", "Source image for image processing operation")
+SEGMENTATION = _dcm("113076", "Segmentation")
+FINDING_CATEGORY = _sct("276214006", "Finding category")
+ACTIONABLE = Code("RID49480", "RADLEX", "ACR Category 1 Actionable Finding")
+"""Of CID 7035: an urgent finding is one to be told about at once."""
+
 PRESENT = _sct("52101004", "Present")
 NOT_DETECTED = _sct("260415000", "Not detected")
 ABSENT = _sct("272519000", "Absent")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.records import Code
-from edge.report.encode import Element, data_set, floats, sequence, text
+from edge.report.encode import Element, data_set, numbers, sequence, text
 
 
 class Relationship(StrEnum):
@@ -52,15 +52,16 @@ def num_item(relationship: Relationship, name: Code, value: str, unit: Code) -> 
     return Item(relationship, "NUM", name, (sequence("MeasuredValueSequence", [measured]),))
 
 
-def image_item(relationship: Relationship, name: Code, sop_class_uid: str, sop_instance_uid: str) -> Item:
-    return Item(relationship, "IMAGE", name, (reference(sop_class_uid, sop_instance_uid),))
+def image_item(relationship: Relationship, name: Code, referenced: bytes) -> Item:
+    """`referenced` is a `reference_data_set`."""
+    return Item(relationship, "IMAGE", name, (sequence("ReferencedSOPSequence", [referenced]),))
 
 
 def scoord_item(relationship: Relationship, name: Code, points: Sequence[tuple[float, float]], source: Item) -> Item:
     """A polyline of (column, row) pairs; it is closed here when its last point is not its first."""
     closed = points if points[0] == points[-1] else (*points, points[0])
     flat = [coordinate for point in closed for coordinate in point]
-    value = (floats("GraphicData", flat), text("GraphicType", "POLYLINE"))
+    value = (numbers("GraphicData", flat), text("GraphicType", "POLYLINE"))
     return Item(relationship, "SCOORD", name, value, (source,))
 
 
@@ -73,14 +74,24 @@ def container(relationship: Relationship, name: Code, children: Sequence[Item], 
     return Item(relationship, "CONTAINER", name, tuple(value), tuple(children))
 
 
-def reference(sop_class_uid: str, sop_instance_uid: str) -> Element:
-    """A Referenced SOP Sequence of one item."""
-    return sequence("ReferencedSOPSequence", [reference_data_set(sop_class_uid, sop_instance_uid)])
-
-
-def reference_data_set(sop_class_uid: str, sop_instance_uid: str) -> bytes:
-    """The item of a Referenced SOP Sequence."""
-    return data_set((text("ReferencedSOPClassUID", sop_class_uid), text("ReferencedSOPInstanceUID", sop_instance_uid)))
+def reference_data_set(
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    frame: int | None = None,
+    segments: Sequence[int] = (),
+    more: Sequence[Element] = (),
+) -> bytes:
+    """The item of a sequence that refers to an instance: to all of it, to one frame, or to some segments."""
+    elements = [
+        text("ReferencedSOPClassUID", sop_class_uid),
+        text("ReferencedSOPInstanceUID", sop_instance_uid),
+        *more,
+    ]
+    if frame is not None:
+        elements.append(text("ReferencedFrameNumber", str(frame)))
+    if segments:
+        elements.append(numbers("ReferencedSegmentNumber", segments))
+    return data_set(elements)
 
 
 def code_data_set(code: Code) -> bytes:

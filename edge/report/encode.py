@@ -21,6 +21,8 @@ IMPLEMENTATION_CLASS_UID = "2.25.168421890733217905106246193520117360131"
 IMPLEMENTATION_VERSION_NAME = "EDGE"
 
 _ITEM = b"\xfe\xff\x00\xe0"
+NUMBER_FORMATS: Mapping[str, str] = MappingProxyType({"FL": "f", "US": "H", "UL": "I", "SL": "i"})
+"""Formats of `struct` for one number of a VR."""
 _LONG_LENGTH = frozenset({"OB", "SQ", "UC", "UT"})
 _MAXIMUM: Mapping[str, int] = MappingProxyType(
     {"CS": 16, "DA": 8, "DS": 16, "IS": 12, "LO": 64, "PN": 64, "SH": 16, "TM": 14, "UI": 64}
@@ -46,9 +48,28 @@ def text(keyword: str, value: str = "") -> Element:
     return _element(attribute, _even(value.encode("ascii"), b"\0" if attribute.vr == "UI" else b" "))
 
 
-def floats(keyword: str, values: Sequence[float]) -> Element:
-    """One FL element: 32 bit floats."""
-    return _element(ATTRIBUTES[keyword], struct.pack(f"<{len(values)}f", *values))
+def texts(keyword: str, values: Iterable[str]) -> Element:
+    """One element with several text values (PS3.5 6.4); raises as `text`."""
+    attribute = ATTRIBUTES[keyword]
+    encoded = [text(keyword, value) and value for value in values]
+    return _element(attribute, _even("\\".join(encoded).encode("ascii"), b"\0" if attribute.vr == "UI" else b" "))
+
+
+def numbers(keyword: str, values: Sequence[float]) -> Element:
+    """One element of binary numbers, as its VR has them: FL 32 bit floats, US, UL and SL whole numbers."""
+    attribute = ATTRIBUTES[keyword]
+    return _element(attribute, struct.pack(f"<{len(values)}{NUMBER_FORMATS[attribute.vr]}", *values))
+
+
+def tag_pointer(keyword: str, pointed_at: str) -> Element:
+    """One AT element: the tag of another attribute."""
+    tag = ATTRIBUTES[pointed_at].tag
+    return _element(ATTRIBUTES[keyword], struct.pack("<HH", tag >> 16, tag & 0xFFFF))
+
+
+def binary(keyword: str, value: bytes) -> Element:
+    """One element of bytes, padded to even length."""
+    return _element(ATTRIBUTES[keyword], _even(value, b"\0"))
 
 
 def sequence(keyword: str, items: Iterable[bytes] = ()) -> Element:

@@ -53,6 +53,11 @@ def series_uid(study_instance_uid: UID, package_digest: str, kind: str) -> UID:
     return _derived("series", study_instance_uid, package_digest, kind)
 
 
+def object_uid(report: UID, kind: str) -> UID:
+    """SOP Instance UID of an object that goes with a report: a presentation state, another form of it."""
+    return _derived("object", report, kind)
+
+
 def tracking_uid(study_instance_uid: UID, package_digest: str, finding: Code | None, index: int) -> UID:
     """Tracking Unique Identifier of a finding, the same in every revision; `None` is the summary group."""
     concept = ("", "") if finding is None else (finding.scheme, finding.value)

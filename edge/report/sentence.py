@@ -36,13 +36,14 @@ def _analysed(result: Result) -> list[str]:
     if not result.findings:
         return [Phrase.NOTHING_DETECTED]
     detected_first = sorted(result.findings, key=lambda finding: not finding.present)
-    parts = [f"{Phrase.LOOKED_FOR} " + "; ".join(_finding(finding) for finding in detected_first)]
+    parts = [f"{Phrase.LOOKED_FOR} " + "; ".join(finding_sentence(finding) for finding in detected_first)]
     if any(not finding.present and not finding.rule_out for finding in result.findings):
         parts.append(Phrase.NOT_DETECTED_IS_NOT_ABSENT)
     return parts
 
 
-def _finding(finding: Finding) -> str:
+def finding_sentence(finding: Finding) -> str:
+    """One finding: whether it was detected, and how sure."""
     return f"{plain(finding.code.meaning)}: {_presence(finding)} ({_certainty(finding)})"
 
 

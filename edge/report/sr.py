@@ -1,23 +1,24 @@
-"""A Result as a Comprehensive 3D SR by TID 1500 "Imaging Measurement Report" (PS3.16; PS3.3 A.35.13).
+"""A Result as a Structured Report by TID 1500 "Imaging Measurement Report" (PS3.16; PS3.3 A.35.13, A.35.3).
 
-Comes in: a Result (codes, UIDs, numbers) and the box's identity. Goes out: the bytes of a whole DICOM file.
-The same two values give the same bytes for ever: there is no clock, no random number and no mapping order here.
+Comes in: a Result (codes, UIDs, numbers), the box's identity and the form that the destination takes. Goes out: the
+bytes of a whole DICOM file. The same values give the same bytes for ever: there is no clock, no random number and no
+mapping order here.
 
     Imaging Measurement Report (TID 1500)
-    ├── language (TID 1204), device observer (TID 1001, 1004), procedure reported
-    └── Imaging Measurements
-        ├── group 1 (TID 1501): the plain sentence, outcome, reason, algorithm (TID 4019), source images
-        └── one group per finding (TID 1501, or TID 1410 with a region): present or not, score, algorithm
+    |-- language (TID 1204), device observer (TID 1001, 1004), procedure reported
+    `-- Imaging Measurements
+        |-- group 1 (TID 1501): the plain sentence, outcome, reason, algorithm (TID 4019), source images
+        `-- one group per finding, segment or measurement (TID 1501; with a region 1410; with several, or a
+            segment, 1411): present or not, score, urgent or not, algorithm, measurements (UCUM)
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from edge import reasons
-from edge.records import UID, Code, Finding, Outcome, PackageIdentity, Region, Result, Source
+from edge.records import UID, Code, Finding, Measurement, Outcome, PackageIdentity, Region, Result, Source
 from edge.report import codes
 from edge.report.content import (
     Item,
@@ -27,17 +28,29 @@ from edge.report.content import (
     image_item,
     item_elements,
     num_item,
+    reference_data_set,
     scoord_item,
     text_item,
     uidref_item,
 )
 from edge.report.encode import Element, data_set, part10, sequence, text
+from edge.report.groups import Group, groups
 from edge.report.identity import BoxIdentity, tracking_uid
+from edge.report.kinds import SEG, SR, Form, report_uid_for, series_of
+from edge.report.segmentation import Layer, Layout, layouts
 from edge.report.sentence import sentence
-from edge.report.skeleton import evidence, predecessor, skeleton
-from edge.report.words import Phrase, algorithm_parameters, plain, plain_code, plain_package, score_text
+from edge.report.skeleton import Referenced, evidence, predecessor, skeleton
+from edge.report.words import (
+    Phrase,
+    algorithm_parameters,
+    measurement_text,
+    plain,
+    plain_code,
+    plain_package,
+    score_text,
+)
 
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+COMPREHENSIVE_3D_SR = SR.sop_class_uid
 MOST_SOURCES_PER_FINDING = 20
 """Above this a finding group does not repeat the source images; the first group names them all once."""
 
@@ -46,7 +59,7 @@ _MODIFIER = Relationship.HAS_CONCEPT_MOD
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 
 
-def build_sr(result: Result, *, box: BoxIdentity) -> bytes:
+def build_sr(result: Result, *, box: BoxIdentity, form: Form | None = None) -> bytes:
     """The report on `result` as a DICOM file (Explicit VR Little Endian).
 
     Raises
@@ -54,34 +67,25 @@ def build_sr(result: Result, *, box: BoxIdentity) -> bytes:
     PackageError
         If a text of the manifest does not fit the attribute it belongs in.
     RuntimeFailure
-        If a score is not a number of 0..1.
+        If a score is not a number of 0..1, or a measurement is none.
     """
+    form = form or Form()
+    has_segments = bool(layouts(result))
+    uid = report_uid_for(result.report_uid, form, has_segments=has_segments)
+    masks = layouts(result) if form.segmentation else ()
     elements = [
-        *skeleton(result, box, sop_class_uid=COMPREHENSIVE_3D_SR, modality="SR"),
-        *_document(result),
-        *item_elements(_report(_in_ascii(result), box)),
+        *skeleton(result, box, form.sr, uid),
+        *_document(result, form, masks),
+        *item_elements(_report(_in_ascii(result), box, masks)),
     ]
-    return part10(COMPREHENSIVE_3D_SR, result.report_uid, data_set(elements))
-
-
-def tracked(result: Result) -> Iterator[tuple[Finding, str, UID]]:
-    """Each finding with its Tracking Identifier and Tracking Unique Identifier.
-
-    The index counts findings of one code, so that a finding keeps its UID when another class comes or goes.
-    """
-    seen: Counter[Code] = Counter()
-    for finding in result.findings:
-        index = seen[finding.code]
-        seen[finding.code] += 1
-        uid = tracking_uid(result.study_instance_uid, result.package.digest, finding.code, index)
-        yield finding, f"{plain(finding.code.meaning)} {index + 1}", uid
+    return part10(form.sr.sop_class_uid, uid, data_set(elements))
 
 
 def _in_ascii(result: Result) -> Result:
     return dataclasses.replace(result, package=plain_package(result.package))
 
 
-def _document(result: Result) -> list[Element]:
+def _document(result: Result, form: Form, masks: tuple[Layout, ...]) -> list[Element]:
     """SR Document General module (PS3.3 C.17.2)."""
     complete = result.outcome is Outcome.SUCCEEDED
     elements = [
@@ -91,20 +95,23 @@ def _document(result: Result) -> list[Element]:
         sequence("ReferencedPerformedProcedureStepSequence"),
         sequence("PerformedProcedureCodeSequence"),
     ]
-    if result.sources:
-        elements.append(evidence("CurrentRequestedProcedureEvidenceSequence", result.sources))
+    series = series_of(result, SEG)
+    made = [Referenced(SEG.sop_class_uid, mask.uid, series, result.study_instance_uid) for mask in masks]
+    if result.sources or made:
+        elements.append(evidence("CurrentRequestedProcedureEvidenceSequence", [*result.sources, *made]))
     if result.predecessor is not None:
-        elements.append(predecessor(result, result.predecessor, COMPREHENSIVE_3D_SR))
+        # what stood at the same destination; whether it had segments is not known here, nor does it matter elsewhere
+        earlier = report_uid_for(result.predecessor, form, has_segments=bool(layouts(result)))
+        elements.append(predecessor(result, earlier, form.sr.sop_class_uid))
     return elements
 
 
-def _report(result: Result, box: BoxIdentity) -> Item:
-    groups = [_summary_group(result), *_finding_groups(result)]
+def _report(result: Result, box: BoxIdentity, masks: tuple[Layout, ...]) -> Item:
     children = [
         code_item(_MODIFIER, codes.LANGUAGE, codes.ENGLISH),
         *_observer(result, box),
         code_item(_MODIFIER, codes.PROCEDURE_REPORTED, procedure_reported(result.sources)),
-        container(_CONTAINS, codes.IMAGING_MEASUREMENTS, groups),
+        container(_CONTAINS, codes.IMAGING_MEASUREMENTS, [_summary_group(result), *_groups(result, masks)]),
     ]
     return container(Relationship.ROOT, codes.IMAGING_MEASUREMENT_REPORT, children, "1500")
 
@@ -149,21 +156,47 @@ def _reason(reason: str) -> list[Item]:
     ]
 
 
-def _finding_groups(result: Result) -> Iterator[Item]:
+def _groups(result: Result, masks: tuple[Layout, ...]) -> Iterator[Item]:
     sources = {source.sop_instance_uid: source for source in result.sources}
     repeated = result.sources if len(result.sources) <= MOST_SOURCES_PER_FINDING else ()
-    for finding, identifier, uid in tracked(result):
-        code = plain_code(finding.code)
-        regions = _regions(finding.regions, sources)
+    outcome_less = _algorithm(result.package, result.provider, None)
+    for group in groups(result):
+        finding = group.finding
+        marked = _marked(group, masks, sources)
+        regions = _regions(group.regions, sources)
+        algorithm = _algorithm(result.package, result.provider, finding.threshold) if finding else outcome_less
         children = [
-            *_tracking(identifier, uid),
-            code_item(_CONTAINS, codes.FINDING, code),
-            *_algorithm(result.package, result.provider, finding.threshold),
-            *(regions or _source_images(repeated)),
-            _score(finding),
-            code_item(_CONTAINS, code, presence(finding)),
+            *_tracking(group.identifier, group.uid),
+            *_category(finding),
+            code_item(_CONTAINS, codes.FINDING, group.code),
+            *algorithm,
+            *(marked + regions or _source_images(repeated)),
+            *_decided(group.code, finding),
+            *(_measured(measurement) for measurement in group.measurements),
         ]
-        yield container(_CONTAINS, codes.MEASUREMENT_GROUP, children, "1410" if regions else "1501")
+        yield container(_CONTAINS, codes.MEASUREMENT_GROUP, children, _template(group, marked))
+
+
+def _template(group: Group, marked: list[Item]) -> str:
+    """TID 1411 is for several regions too: 1410 has room for one."""
+    if marked or len(group.regions) > 1:
+        return "1411"
+    return "1410" if group.regions else "1501"
+
+
+def _category(finding: Finding | None) -> list[Item]:
+    if finding is None or not (finding.present and finding.urgent):
+        return []
+    return [code_item(_CONTAINS, codes.FINDING_CATEGORY, codes.ACTIONABLE)]
+
+
+def _decided(code: Code, finding: Finding | None) -> list[Item]:
+    return [] if finding is None else [_score(finding), code_item(_CONTAINS, code, presence(finding))]
+
+
+def _measured(measurement: Measurement) -> Item:
+    value = measurement_text(measurement.value)
+    return num_item(_CONTAINS, plain_code(measurement.code), value, plain_code(measurement.unit))
 
 
 def presence(finding: Finding) -> Code:
@@ -198,7 +231,27 @@ def _algorithm(package: PackageIdentity, provider: str, threshold: float | None)
 
 def _source_images(sources: tuple[Source, ...]) -> list[Item]:
     name = codes.SOURCE_OF_MEASUREMENT
-    return [image_item(_CONTAINS, name, source.sop_class_uid, source.sop_instance_uid) for source in sources]
+    return [image_item(_CONTAINS, name, _reference(source)) for source in sources]
+
+
+def _reference(source: Source, frame: int | None = None) -> bytes:
+    return reference_data_set(source.sop_class_uid, source.sop_instance_uid, frame)
+
+
+def _marked(group: Group, masks: tuple[Layout, ...], sources: Mapping[UID, Source]) -> list[Item]:
+    """The segments of this group, and the images that they lie on (TID 1411)."""
+    items: list[Item] = []
+    for layout, layer in _segments_of(group, masks):
+        there = reference_data_set(SEG.sop_class_uid, layout.uid, segments=(layer.number,))
+        items.append(image_item(_CONTAINS, codes.REFERENCED_SEGMENT, there))
+        for uid in dict.fromkeys(mask.source for mask in layer.masks):
+            items.append(image_item(_CONTAINS, codes.SOURCE_IMAGE_FOR_SEGMENTATION, _reference(sources[uid])))
+    return items
+
+
+def _segments_of(group: Group, masks: tuple[Layout, ...]) -> Iterator[tuple[Layout, Layer]]:
+    for layout in masks:
+        yield from ((layout, layer) for layer in layout.layers if layer.in_result == group.segment)
 
 
 def _regions(regions: tuple[Region, ...], sources: Mapping[UID, Source]) -> list[Item]:
@@ -211,5 +264,5 @@ def _regions(regions: tuple[Region, ...], sources: Mapping[UID, Source]) -> list
 
 
 def _outline(region: Region, source: Source) -> Item:
-    image = image_item(Relationship.SELECTED_FROM, codes.SOURCE, source.sop_class_uid, source.sop_instance_uid)
+    image = image_item(Relationship.SELECTED_FROM, codes.SOURCE, _reference(source, region.frame))
     return scoord_item(_CONTAINS, codes.IMAGE_REGION, region.points, image)

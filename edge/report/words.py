@@ -6,6 +6,7 @@ Every phrase that is not a code's meaning is here, so that the egress gate knows
 from __future__ import annotations
 
 import dataclasses
+import math
 import unicodedata
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
@@ -38,8 +39,12 @@ class Phrase(StrEnum):
     STATUS = "status"
     NOT_VERIFIED = "Not verified by a physician"
     SUMMARY = "summary"
+    LAYER = "Where the AI model points; not verified by a physician"
     DEIDENTIFICATION_METHOD = "Built from an allow-list; no received attribute is copied"
 
+
+CONTENT_LABEL = "EDGE_AI"
+"""Names a segmentation, a presentation state and its graphic layer."""
 
 NO_DATE = "20000101"
 NO_TIME = "000000"
@@ -100,6 +105,26 @@ def threshold_text(threshold: float) -> str:
 
 def threshold_percent(threshold: float) -> str:
     return threshold_text(float(Decimal(repr(threshold)) * 100))
+
+
+def measurement_text(value: float) -> str:
+    """A measured number with six significant digits.
+
+    Raises
+    ------
+    RuntimeFailure
+        If it is infinite or not a number.
+    """
+    if not math.isfinite(value):
+        raise RuntimeFailure(
+            "a measurement is not a number", hint="check the package's outputs with `edge models check`"
+        )
+    return f"{value:.6g}"
+
+
+def decimal_text(value: float) -> str:
+    """A number of an image's geometry or gray scale as a decimal string (DS) of at most 16 characters."""
+    return f"{value:.10g}"
 
 
 def series_description(package: PackageIdentity) -> str:

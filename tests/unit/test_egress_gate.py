@@ -345,7 +345,7 @@ def test_nesting_without_end_is_held():
 
 
 def test_the_emitter_writes_nothing_that_the_list_does_not_name_and_the_list_nothing_needless():
-    listed = {rule.keyword for level in ALLOWED[COMPREHENSIVE_3D_SR].values() for rule in level.values()}
+    listed = {rule.keyword for levels in ALLOWED.values() for level in levels.values() for rule in level.values()}
     meta_and_codes = {attribute.keyword for attribute in ATTRIBUTES.values() if attribute.tag < 0x00030000} | {
         "CodeValue",
         "LongCodeValue",
