@@ -202,7 +202,8 @@ def predecessor(journal: Journal, job: Job) -> UID | None:
     """The SENT report of the newest earlier revision, which the next report must name."""
     row = journal.database.row(
         "SELECT job.report FROM job JOIN delivery ON delivery.job = job.id AND delivery.state = 'SENT' "
-        "AND delivery.sop_class_uid LIKE '1.2.840.10008.5.1.4.1.1.88.%' "
+        # a segmentation or a presentation state that was sent is not yet a report that was
+        "AND delivery.sop_class_uid NOT IN ('1.2.840.10008.5.1.4.1.1.66.4', '1.2.840.10008.5.1.4.1.1.11.1') "
         "WHERE job.unit = ? AND job.revision < ? ORDER BY job.revision DESC LIMIT 1",
         (job.unit, job.revision),
     )
