@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def frame_to_tensor(
 ) -> NDArray[np.float32]:
     """One decoded frame to one model input: (transform(v) * scale - mean) / std, resized before normalising.
 
-    For many frames of one kind prepare a `FrameKernel`, which this makes for one call.
+    The last 8 kinds of calls are kept prepared, with their scratch rows; a `FrameKernel` of your own saves the search.
 
     Parameters
     ----------
@@ -63,8 +64,30 @@ def frame_to_tensor(
         raise ValueError(
             f"frame: shape {image.shape} is not the plan's in_shape {plan.in_shape}, or that with 3 samples"
         )
-    kernel = FrameKernel(
-        transform, plan, image.dtype, samples=samples, mean=mean, std=std, scale=scale, channels=channels,
-        layout=layout, pad_value=pad_value,
-    )  # fmt: skip
+    kernel = _kernel(
+        transform, plan, image.dtype, samples, _hashable(mean), _hashable(std), scale, channels, layout, pad_value
+    )
     return kernel(image, out, num_threads)
+
+
+@lru_cache(maxsize=8)
+def _kernel(
+    transform: GrayscaleTransform,
+    plan: ResamplePlan,
+    dtype: np.dtype[Any],
+    samples: int,
+    mean: PerChannel,
+    std: PerChannel,
+    scale: float,
+    channels: int,
+    layout: Layout,
+    pad_value: float,
+) -> FrameKernel:
+    return FrameKernel(
+        transform, plan, dtype, samples=samples, mean=mean, std=std, scale=scale, channels=channels, layout=layout,
+        pad_value=pad_value,
+    )  # fmt: skip
+
+
+def _hashable(value: PerChannel) -> PerChannel:
+    return value if isinstance(value, (int, float)) else tuple(np.ravel(value).tolist())

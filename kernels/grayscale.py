@@ -43,6 +43,16 @@ class GrayscaleTransform:
     lut: NDArray[np.float32] | None = None
     bias: int = 0
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all numbers are the same, and the table the very same one: comparing 65536 entries costs too much."""
+        return isinstance(other, GrayscaleTransform) and self.lut is other.lut and self._numbers() == other._numbers()
+
+    def __hash__(self) -> int:
+        return hash((id(self.lut), self._numbers()))
+
+    def _numbers(self) -> tuple[float, ...]:
+        return self.lo, self.hi, self.a, self.b, self.bias
+
     @classmethod
     def window(
         cls,
