@@ -100,36 +100,43 @@ static inline uint64_t inside_u8(const uint8_t *p, float threshold)
 DEFINE_SCAN(scan_f32, float, inside_f32, p[i] > threshold)
 DEFINE_SCAN(scan_u8, uint8_t, inside_u8, p[i] != 0)
 
-/* Largest value and sum of n values; sums of a vector stay in single precision, 64 values at most in each lane. */
+/* Largest value and sum of n values. Runs are short, so what follows the loop counts: no lane is taken out by itself. */
+#if defined(__AVX512VL__)
 static inline void measure(const float *p, Py_ssize_t n, float *most, double *sum)
 {
-    float top = p[0];
-    double total = 0;
-    Py_ssize_t i = 0;
-#if LANES
-    while (i + LANES <= n) {
-        const Py_ssize_t stop = n - i < 64 * LANES ? n - LANES : i + 63 * LANES;
-        floats best = LOAD(p + i), added = best;
-        float lanes[2 * LANES];
-        for (i += LANES; i <= stop; i += LANES) {
-            best = MAX(best, LOAD(p + i));
-            added = ADD(added, LOAD(p + i));
-        }
-        STORE(lanes, best);
-        STORE(lanes + LANES, added);
-        for (int k = 0; k < LANES; k++) {
-            top = lanes[k] > top ? lanes[k] : top;
-            total += lanes[LANES + k];
-        }
+    __m256 best = _mm256_set1_ps(p[0]);
+    __m512d added = _mm512_setzero_pd();
+    for (Py_ssize_t i = 0; i < n; i += 8) {
+        const __mmask8 here = (__mmask8)(n - i < 8 ? (1 << (n - i)) - 1 : 0xFF);
+        const __m256 v = _mm256_mask_loadu_ps(best, here, p + i);
+        best = _mm256_max_ps(best, v);
+        added = _mm512_add_pd(added, _mm512_maskz_cvtps_pd(here, v));
     }
-#endif
-    for (; i < n; i++) {
-        top = p[i] > top ? p[i] : top;
-        total += p[i];
-    }
-    *most = top;
-    *sum = total;
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(best), _mm256_extractf128_ps(best, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    *most = _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+    *sum = _mm512_reduce_add_pd(added);
 }
+#else
+static inline void measure(const float *p, Py_ssize_t n, float *most, double *sum)
+{
+    float best[4] = {p[0], p[0], p[0], p[0]};
+    double added[4] = {0, 0, 0, 0};
+    Py_ssize_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; k++) {
+            best[k] = p[i + k] > best[k] ? p[i + k] : best[k];
+            added[k] += p[i + k];
+        }
+    for (int k = 0; i < n; i++, k++) {
+        best[k] = p[i] > best[k] ? p[i] : best[k];
+        added[k] += p[i];
+    }
+    best[0] = best[1] > best[0] ? best[1] : best[0], best[2] = best[3] > best[2] ? best[3] : best[2];
+    *most = best[2] > best[0] ? best[2] : best[0];
+    *sum = (added[0] + added[1]) + (added[2] + added[3]);
+}
+#endif
 
 /* The oldest component that `label` is part of. */
 static inline int32_t find_root(const Forest *forest, int32_t label)
