@@ -36,6 +36,7 @@ _QUARTER_TURNS = {0: ((1, 0), (0, 1)), 90: ((0, 1), (-1, 0)), 180: ((-1, 0), (0,
 _MOST_SKEW = 15.0
 _LEAST_SKEW = 0.1
 _LEAST_KEPT = 0.1
+_LAST_BITS = 1e-6
 
 
 class Aligned(NamedTuple):
@@ -172,8 +173,9 @@ def _cropped(shape: tuple[int, int], field: Field, upright: Alignment) -> Alignm
     bottom = max(_ends(field, "bottom", upright), default=float(rows))
     left = min(_ends(field, "left", upright), default=0.0)
     right = max(_ends(field, "right", upright), default=float(columns))
-    y, x = max(0, floor(top)), max(0, floor(left))
-    height, width = min(rows, ceil(bottom)) - y, min(columns, ceil(right)) - x
+    # the last bits of a double must not decide: a mirrored frame has the mirrored crop
+    y, x = max(0, floor(top + _LAST_BITS)), max(0, floor(left + _LAST_BITS))
+    height, width = min(rows, ceil(bottom - _LAST_BITS)) - y, min(columns, ceil(right - _LAST_BITS)) - x
     if height < max(1, _LEAST_KEPT * rows) or width < max(1, _LEAST_KEPT * columns):
         return Alignment(shape, shape)
     return Alignment(shape, (height, width), (1.0, 0.0, float(x), 0.0, 1.0, float(y)))

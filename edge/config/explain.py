@@ -104,6 +104,8 @@ def describe(kind: inspect.Type) -> str:
         if isinstance(kind.item_type, inspect.StructType):
             return "sections, each under a [[double]] header"
         return f"a list: {describe(kind.item_type)}"
+    if isinstance(kind, inspect.TupleType):
+        return f"a list of {len(kind.item_types)}: {describe(kind.item_types[0])}"
     if isinstance(kind, inspect.DictType):
         return f"a table: {describe(kind.value_type)}"
     if isinstance(kind, inspect.StructType):

@@ -18,8 +18,9 @@ from edge.errors import PackageError
 from edge.infer.header import values
 from edge.packages.manifest import Rule
 
-STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum")
-"""Names of rules about the prepared input itself, in the units of the tensor."""
+STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum", "Polarity")
+"""Names of rules about the prepared input itself, in the units of the tensor; and, from 1 to -1, how much the picture
+looks as its header says (`kernels.polarity`)."""
 
 _AGE = re.compile(r"([0-9]{1,3})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernels import ResamplePlan, component_contours, heatmap_components
+from kernels import Placement, ResamplePlan, component_contours, heatmap_components
 
 Heat = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float64]
@@ -33,14 +33,14 @@ _LARGEST = 512
 _DECIMALS = 2
 
 
-def outline(heat: Heat, plan: ResamplePlan) -> tuple[tuple[float, float], ...]:
+def outline(heat: Heat, plan: ResamplePlan | Placement) -> tuple[tuple[float, float], ...]:
     """A closed polygon of (column, row) pairs in stored pixels, corner origin; empty where there is no peak.
 
     Parameters
     ----------
     heat : (rows, columns), finite
         The class-activation map; it covers the whole tensor.
-    plan : ResamplePlan
+    plan : ResamplePlan or Placement
         From the stored frame to the tensor.
     """
     if min(heat.shape) < 2 or max(heat.shape) > _LARGEST:

@@ -17,10 +17,11 @@ from edge.infer.applicability import check_statistics
 from edge.infer.decode import decode
 from edge.infer.header import read_header
 from edge.infer.pixels import describe
-from edge.infer.preprocess import prepare, statistics
+from edge.infer.preprocess import polarity_of, prepared, statistics
 from edge.infer.protocol import Answer, Tensor
 from edge.infer.refusal import Refusal
 from edge.infer.runtime import Session
+from edge.infer.steps import told
 from edge.packages.manifest import Manifest
 
 _MOST_MAP_BYTES = 2 << 20
@@ -56,7 +57,7 @@ def evaluate(
     """
     stages = Stages()
     try:
-        inputs = _inputs(data, transfer_syntax_uid, manifest, max_frame_bytes, stages)
+        inputs, alignments = _inputs(data, transfer_syntax_uid, manifest, max_frame_bytes, stages)
         prepared()
     except Exception as error:  # noqa: BLE001 - see the module's docstring
         return _failed(error, stages)
@@ -76,7 +77,7 @@ def run_model(
         return _failed(error, stages)
     wanted = {output.tensor for output in manifest.outputs}
     packed = {name: _packed(array) for name, array in outputs.items() if name in wanted}
-    return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps)
+    return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps, alignments=alignments)
 
 
 def _failed(error: Exception, stages: Stages) -> Answer:
@@ -89,7 +90,8 @@ def _failed(error: Exception, stages: Stages) -> Answer:
 
 def _inputs(
     data: BinaryIO, transfer_syntax_uid: str, manifest: Manifest, max_frame_bytes: int, stages: Stages
-) -> dict[str, npt.NDArray[np.generic]]:
+) -> tuple[dict[str, npt.NDArray[np.generic]], tuple[tuple[float, ...], ...]]:
+    """The input tensors, and how each frame was aligned."""
     header = read_header(data, transfer_syntax_uid)
     if not header.is_whole:
         raise Refusal("no-pixel-data", "the object has no pixel data")
@@ -101,14 +103,18 @@ def _inputs(
     frame = decode(header, pixels, transfer_syntax_uid, max_bytes=max_frame_bytes)
     stages.end("decode")
     inputs: dict[str, npt.NDArray[np.generic]] = {}
+    alignments = []
+    rules = manifest.applicability
+    polarity = {"Polarity": polarity_of(frame, header.dataset)} if "Polarity" in rules else {}
     for entry in manifest.inputs:
-        tensor = prepare(frame, header.dataset, entry)
-        reason = check_statistics(manifest.applicability, statistics(tensor))
+        ready = prepared(frame, header.dataset, entry)
+        reason = check_statistics(rules, statistics(ready.tensor) | polarity)
         if reason:
             raise Refusal(reason, "the prepared input is outside the package's rules")
-        inputs[entry.tensor] = tensor
+        inputs[entry.tensor] = ready.tensor
+        alignments.append(told(ready.alignment))
     stages.end("prepare")
-    return inputs
+    return inputs, tuple(alignments)
 
 
 def _maps(manifest: Manifest, outputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:

@@ -72,7 +72,7 @@ def look(manifest: Manifest, dataset: Dataset, received: datetime.date, evaluate
         return stopped(answer.reason, provider, answer)
     try:
         found = postprocess.findings(manifest, answer.outputs)
-        found = postprocess.with_regions(manifest, found, answer.maps, dataset)
+        found = postprocess.with_regions(manifest, found, answer.maps, dataset, answer.alignments)
     except Refusal as refusal:
         return stopped(refusal.reason, provider, answer)
     return Verdict(Outcome.SUCCEEDED, "", found, provider, "", answer.milliseconds)

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from edge.infer import attention
-from edge.infer.header import number, values
-from edge.infer.preprocess import resampling
+from edge.infer.header import values
+from edge.infer.preprocess import placement
 from edge.infer.protocol import Tensor
 from edge.infer.refusal import Refusal
 from edge.packages.manifest import Manifest
 from edge.packages.tasks import FindingClass, Output
 from edge.records import UID, Code, Finding, Region
-from kernels import ResamplePlan
+from kernels import Placement
 
 _ROUNDING = 1e-6
 
@@ -40,7 +40,11 @@ def findings(manifest: Manifest, outputs: Mapping[str, Tensor]) -> tuple[Finding
 
 
 def with_regions(
-    manifest: Manifest, found: tuple[Finding, ...], maps: Mapping[str, Tensor], dataset: Dataset
+    manifest: Manifest,
+    found: tuple[Finding, ...],
+    maps: Mapping[str, Tensor],
+    dataset: Dataset,
+    alignments: Sequence[Sequence[float]] = (),
 ) -> tuple[Finding, ...]:
     """`found`, as `findings` gave it, with an attention region for each present finding that has a map.
 
@@ -48,6 +52,8 @@ def with_regions(
     ----------
     dataset : Dataset
         The image's header: what the region lies on, and in whose pixels.
+    alignments : sequence
+        For each input, how the worker aligned the frame; needed where the manifest asks for it.
 
     Raises
     ------
@@ -57,13 +63,9 @@ def with_regions(
     if all(output.cam == "none" for output in manifest.outputs):
         return found
     source = UID(next(iter(values(dataset, "SOPInstanceUID")), ""))
-    shape = (number(dataset, "Rows", 0), number(dataset, "Columns", 0))
-    try:
-        plan = resampling(shape, dataset, manifest.inputs[0])
-    except ValueError:
-        raise Refusal("bad-output", "the map cannot be laid over the image") from None
+    laid = placement(dataset, manifest.inputs[0], next(iter(alignments), ()))
     heats = [heat for output in manifest.outputs for heat in _heats(output, maps)]
-    return tuple(_with_region(each, heat, plan, source) for each, heat in zip(found, heats, strict=True))
+    return tuple(_with_region(each, heat, laid, source) for each, heat in zip(found, heats, strict=True))
 
 
 def _heats(output: Output, maps: Mapping[str, Tensor]) -> list[Numbers | None]:
@@ -81,10 +83,10 @@ def _heats(output: Output, maps: Mapping[str, Tensor]) -> list[Numbers | None]:
     return list(heats[0])
 
 
-def _with_region(finding: Finding, heat: Numbers | None, plan: ResamplePlan, source: UID) -> Finding:
+def _with_region(finding: Finding, heat: Numbers | None, laid: Placement, source: UID) -> Finding:
     if heat is None or not finding.present:
         return finding
-    points = attention.outline(heat, plan)
+    points = attention.outline(heat, laid)
     return dataclasses.replace(finding, regions=(Region(source, points, attention=True),)) if points else finding
 
 

@@ -204,7 +204,7 @@ def _checked(answer: Answer, model: Model) -> Answer:
     wanted = {output.tensor for output in model.package.manifest.outputs}
     outputs = {tensor: value for tensor, value in answer.outputs.items() if tensor in wanted}
     maps = {tensor: value for tensor, value in answer.maps.items() if tensor in wanted}
-    return Answer(answer.reason, error, outputs, milliseconds, maps)
+    return Answer(answer.reason, error, outputs, milliseconds, maps, answer.alignments)
 
 
 def _environment() -> dict[str, str]:

@@ -64,6 +64,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     """How a run ended: outputs, or a reason of the catalogue. `error` is the class name of what was raised.
 
     `maps`: by output, its class-activation maps (1, classes, rows, columns) where the manifest asks for them.
+    `alignments`: for each input, how the frame was aligned before it was resized (`edge.infer.steps`).
     """
 
     reason: str = ""
@@ -71,6 +72,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     outputs: dict[str, Tensor] = {}
     milliseconds: dict[str, float] = {}
     maps: dict[str, Tensor] = {}
+    alignments: tuple[tuple[float, ...], ...] = ()
 
 
 Message = Load | Run | Probe | Loaded | Running | Answer

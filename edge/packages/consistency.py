@@ -11,7 +11,7 @@ import msgspec
 from edge.packages.tasks import Output, Table, Volume
 
 if TYPE_CHECKING:
-    from edge.packages.manifest import Input, Manifest, Rule
+    from edge.packages.manifest import Input, Manifest, Preprocess, Rule
 
 REQUIRED_MEMBERS = ("model.onnx", "MODEL_CARD.md", "LICENSE")
 
@@ -25,6 +25,7 @@ def problems(manifest: Manifest) -> list[str]:
         *_rule_problems("applicability", manifest.applicability),
         *_unit_problems(manifest),
         *(problem for item in manifest.inputs for problem in _input_problems(item)),
+        *_alignment_problems(manifest),
         *(problem for item in manifest.volumes for problem in _volume_problems(item)),
         *(problem for item in manifest.tables for problem in _table_problems(item)),
         *(problem for item in manifest.outputs for problem in _output_problems(manifest, item)),
@@ -89,6 +90,22 @@ def _input_problems(item: Input) -> Iterator[str]:
         window.low is not None and window.high is not None and window.low < window.high
     ):
         yield f'{where}: window kind "percentile" needs low < high'
+    yield from _step_problems(f"{where}.preprocess", item.preprocess)
+
+
+def _alignment_problems(manifest: Manifest) -> Iterator[str]:
+    if manifest.task != "classify" and not all(item.preprocess.align.is_off for item in manifest.inputs):
+        yield f'inputs: preprocess.align is for task "classify", not "{manifest.task}"'
+
+
+def _step_problems(where: str, steps: Preprocess) -> Iterator[str]:
+    across = {"L": 0, "R": 0, "A": 1, "P": 1, "F": 2, "H": 2}
+    if across[steps.align.view[0]] == across[steps.align.view[1]]:
+        yield f"{where}.align.view needs two directions at right angles"
+    if steps.denoise.method != "none" and steps.denoise.size % 2 == 0:
+        yield f"{where}.denoise.size must be odd"
+    if steps.denoise.method == "median" and steps.denoise.size > 5:
+        yield f"{where}.denoise.size is 3 or 5 for a median"
 
 
 def _volume_problems(item: Volume) -> Iterator[str]:

@@ -27,6 +27,7 @@ from edge.packages.fields import (
     Text,
     Version,
 )
+from edge.packages.steps import Align, Contrast, Denoise
 from edge.packages.tasks import Output, Table, Volume
 from edge.records import Scope
 
@@ -77,7 +78,7 @@ class Window(Closed, frozen=True, kw_only=True):
 
 
 class Preprocess(Closed, frozen=True, kw_only=True):
-    """Pixels to tensor, in this order: window, polarity, resize, channels, (value * scale - mean) / std."""
+    """Pixels to tensor: align, denoise, window, polarity, contrast, resize, channels, (value * scale - mean) / std."""
 
     polarity: Literal["as-displayed", "as-stored"]
     window: Window
@@ -87,6 +88,9 @@ class Preprocess(Closed, frozen=True, kw_only=True):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[Annotated[float, msgspec.Meta(gt=0)], ...] = (1.0,)
     pad_value: float = 0.0
+    align: Align = Align()
+    denoise: Denoise = Denoise()
+    contrast: Contrast = Contrast()
 
 
 class Input(Closed, frozen=True, kw_only=True):

@@ -161,3 +161,16 @@ _TEXTS = (
     "PatientAddress", "MedicalRecordLocator", "IssuerOfPatientID", "PatientTelephoneNumbers", "Occupation",
     "CurrentPatientLocation", "AdmissionID", "RequestedProcedureDescription", "DeviceSerialNumber", "DetectorID",
 )  # fmt: skip
+
+
+ORIENTATIONS = ("L\\F", "R\\F", "L\\H", "R\\H", "F\\L", "F\\R", "H\\L", "H\\R")
+"""What PatientOrientation may say of a frontal image."""
+
+
+def stored_as(upright: np.ndarray, orientation: str) -> np.ndarray:
+    """`upright` (L\\F) as a device stores it that writes `orientation`."""
+    row, column = orientation.split("\\")
+    if row in "FH":
+        upright = upright.T
+    upright = upright[:, ::-1] if row in "RH" else upright
+    return np.ascontiguousarray(upright[::-1] if column in "RH" else upright)
