@@ -1,48 +1,44 @@
 """The sealed spool. `receive` can seal and cannot open; `infer` opens and erases.
 
-A sealed object is one file, `spool/<object id>`, that describes itself, so a lost journal is rebuilt from it:
-
-    header   96 bytes    magic, object id, slot number, slot id, chunk size
-    chunks   AES-256-GCM, each up to CHUNK bytes + 16; nonce = chunk number; header and last flag authenticated
-    record   JSON of the Instance (UIDs, codes, alias: nothing that names a patient), authenticated
-    seal     16 bytes over header and record
-    footer   32 bytes    lengths, CRC of the record, magic, checksum of header and chunks
-
-The checksum is no secret: it tells a scan without the key that no page was torn by a power cut.
+A sealed object is one file, `spool/<object id>`, that describes itself; its layout is in edge/sealed.py.
 Its key comes from a slot (edge/slots.py). Every object uses HMAC(data key, object id), so nonces never repeat.
 """
 
 from __future__ import annotations
 
-import errno
 import hmac
 import os
-import struct
 import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from edge.crypto import AESGCM, InvalidTag, random_bytes
-from edge.errors import SealError
 from edge.files import write_all
 from edge.records import UID, Instance
-from edge.slots import SLOT_SIZE, Slots, StudyKey
+from edge.sealed import (
+    BLANK,
+    CHUNK,
+    END,
+    FOOTER,
+    HEADER,
+    MAGIC,
+    PART,
+    TAG,
+    Digest,
+    Footer,
+    SealedFile,
+    checksum,
+    damaged,
+    sealed_size,
+)
+from edge.slots import Slots, StudyKey
 
-CHUNK = (1 << 20) - 4096
-TAG = 16
-
-_HEADER = struct.Struct("<8s16sQ16sI44x")
-_FOOTER = struct.Struct("<QII8s8s")
-_MAGIC = b"EDGESEA1"
-_END = b"EDGEEND1"
 _RECORD_NONCE = b"\xff" * 12
-_TAG_NONCE = bytes(12)
-_NO_SECRET = AESGCM(bytes(32))
-_MAX_RECORD = 4096
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""Any other reason may pass: too many open files, a disk that recovers."""
+_LONGEST_RECORD = 1024
+"""An Instance of the longest UIDs and aliases takes fewer bytes as JSON."""
 
 
 class Buffers:
@@ -53,12 +49,34 @@ class Buffers:
         self.sealed = memoryview(bytearray(CHUNK + TAG))
 
 
-class Sealer:
-    """The receive side: seals with the public key, forgets the data keys when the association ends."""
+class Blank(NamedTuple):
+    """A file `spool/<object id>.blank` of `size` zeros, open for writing at its start; all of it is flushed."""
 
-    def __init__(self, spool: Path, public: bytes, tag_key: bytes) -> None:
+    object_id: str
+    descriptor: int
+    size: int
+
+
+def no_blank(_size: int) -> Blank | None:
+    """Where none are made beforehand."""
+    return None
+
+
+class Sealer:
+    """The receive side: seals with the public key, forgets the data keys when the association ends.
+
+    Parameters
+    ----------
+    take_blank : callable, optional
+        A blank of at least this many bytes, or None: an object of one chunk that gets one is flushed without metadata.
+    """
+
+    def __init__(
+        self, spool: Path, public: bytes, tag_key: bytes, take_blank: Callable[[int], Blank | None] = no_blank
+    ) -> None:
         self.spool = spool
         self.slots = Slots(spool)
+        self.take_blank = take_blank
         self._public = public
         self._tag_key = tag_key
         self._chunk_hash = AESGCM(hmac.digest(tag_key, b"edge-tag-chunk-1", "sha256"))
@@ -74,26 +92,8 @@ class Sealer:
 
         What `key_of` raises comes out of `advance` or `finish`; the caller then calls `abort`.
         """
-        tag = _Digest(self._chunk_hash, hmac.new(self._tag_key, transfer_syntax_uid.encode() + b"\0", "sha256"))
-        return ObjectWriter(self.spool, key_of, tag, buffers or Buffers())
-
-
-class _Digest:
-    """A digest of many chunks; keyed, it recognises a re-send, and with a known key it is a checksum.
-
-    Chunks go through GMAC (five times as fast as SHA-256) as a universal hash: its values never leave this class, so
-    the fixed nonce gives nothing away. HMAC over all of them is the tag.
-    """
-
-    def __init__(self, chunk_hash: AESGCM, outer: hmac.HMAC) -> None:
-        self._chunk_hash = chunk_hash
-        self._outer = outer
-
-    def update(self, chunk: memoryview) -> None:
-        self._outer.update(self._chunk_hash.encrypt(_TAG_NONCE, b"", chunk))
-
-    def digest(self) -> bytes:
-        return self._outer.digest()
+        tag = Digest(self._chunk_hash, hmac.new(self._tag_key, transfer_syntax_uid.encode() + b"\0", "sha256"))
+        return ObjectWriter(self, key_of, tag, buffers or Buffers())
 
 
 class ObjectWriter:
@@ -102,25 +102,32 @@ class ObjectWriter:
     `finish` leaves a named, flushed file; `abort` leaves nothing. Not thread-safe.
     """
 
-    def __init__(self, spool: Path, key_of: Callable[[memoryview], StudyKey], tag: _Digest, buffers: Buffers) -> None:
-        self._spool = spool
+    def __init__(self, sealer: Sealer, key_of: Callable[[memoryview], StudyKey], tag: Digest, buffers: Buffers) -> None:
+        self._spool = sealer.spool
+        self._take_blank = sealer.take_blank
         self._key_of = key_of
         self._tag = tag
-        self._checksum: _Digest | None = None
+        self._checksum: Digest | None = None
         self._plain = buffers.plain
         self._sealed = buffers.sealed
         self._fill = 0
         self._index = 0
         self._size = 0
-        self._unwritten = True
+        self._written = 0
+        self._blank_size = 0
         self._descriptor = -1
-        self.object_id = random_bytes(16).hex()
+        self.object_id = ""
         self.key: StudyKey | None = None
 
     @property
     def size(self) -> int:
         """Bytes taken so far."""
         return self._size
+
+    @property
+    def is_findable(self) -> bool:
+        """Whether the object is found after a power cut even if the folder is never flushed again."""
+        return self._blank_size > 0
 
     def free(self) -> memoryview:
         """Where the next bytes go; never empty."""
@@ -131,22 +138,26 @@ class ObjectWriter:
         self._fill += count
         self._size += count
         if self._fill == CHUNK:
+            begin = self._written
             self._write(self._seal_chunk(last=False))
+            # the disk begins now, so that `finish` waits for the last chunk only
+            os.posix_fadvise(self._descriptor, begin, self._written - begin, os.POSIX_FADV_DONTNEED)
 
     def finish(self, make_record: Callable[[str, str, int, int], Instance]) -> Instance:
         """Seal the rest, write the record that `make_record(object_id, tag, size, slot)` gives, name and flush.
 
-        The folder and the slot file are flushed by the caller's group commit, not here.
+        The slot file, and the folder unless `is_findable`, are flushed by the caller's group commit, not here.
         """
         sealed = self._seal_chunk(last=True)
         assert self.key is not None and self._checksum is not None  # noqa: PT018
         instance = make_record(self.object_id, self._tag.digest().hex(), self._size, self.key.slot)
         record = msgspec.json.encode(instance)
         seal = self._cipher.encrypt(_RECORD_NONCE, b"", self._header + record)
-        footer = _FOOTER.pack(self._size, len(record), zlib.crc32(record), _END, self._checksum.digest()[:8])
-        self._write(sealed, record, seal, footer)
+        footer = FOOTER.pack(self._size, len(record), zlib.crc32(record), END, self._checksum.digest()[:8])
+        padding = self._blank_size - HEADER.size - len(sealed) - len(record) - TAG - FOOTER.size
+        self._write(sealed, bytes(max(0, padding)), record, seal, footer)
         os.rename(self._part, f"{self._spool}/{self.object_id}")
-        os.fsync(self._descriptor)
+        os.fdatasync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
         return instance
@@ -161,7 +172,7 @@ class ObjectWriter:
 
     def _seal_chunk(self, *, last: bool) -> memoryview:
         if self._descriptor < 0:
-            self._open()
+            self._open(last=last)
         assert self._checksum is not None
         plain = self._plain[: self._fill]
         self._tag.update(plain)
@@ -175,20 +186,35 @@ class ObjectWriter:
 
     def _write(self, *parts: bytes | memoryview) -> None:
         """Append; the header goes with the first chunk, so that a small object is one write."""
-        if self._unwritten:
-            parts, self._unwritten = (self._header, *parts), False
-        count = os.writev(self._descriptor, parts)
-        if count != sum(map(len, parts)):
+        if not self._written:
+            parts = (self._header, *parts)
+        count, total = os.writev(self._descriptor, parts), sum(map(len, parts))
+        if count != total:
             write_all(self._descriptor, b"".join(parts)[count:])
+        self._written += total
 
-    def _open(self) -> None:
+    def _open(self, *, last: bool) -> None:
+        """Begin the file with the first chunk; one that is the `last` too may go into a blank."""
         self.key = self._key_of(self._plain[: self._fill])
+        least = HEADER.size + self._fill + TAG + _LONGEST_RECORD + TAG + FOOTER.size
+        blank = self._take_blank(least) if last else None
+        if blank is not None:
+            self.object_id, self._descriptor, self._blank_size = blank
+            self._part = f"{self._spool}/{self.object_id}{BLANK}"
+        else:
+            self.object_id = random_bytes(16).hex()
+            self._part = f"{self._spool}/{self.object_id}{PART}"
+            self._descriptor = create(self._part)
         self._cipher = AESGCM(_object_key(self.key.key, self.object_id))
-        self._header = _HEADER.pack(_MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
-        self._checksum = _checksum(self._header)
-        self._part = f"{self._spool}/{self.object_id}.part"
-        self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
-        os.fchmod(self._descriptor, 0o440)  # the umask would keep it from the group that infer is in
+        self._header = HEADER.pack(MAGIC, bytes.fromhex(self.object_id), self.key.slot, self.key.slot_id, CHUNK)
+        self._checksum = checksum(self._header)
+
+
+def create(path: str) -> int:
+    """A new file that infer's group may read; open for writing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
+    os.fchmod(descriptor, 0o440)  # the umask would keep it from that group
+    return descriptor
 
 
 class Opener:
@@ -202,12 +228,12 @@ class Opener:
     def size(self, object_id: str) -> int:
         """Length of the data set in bytes."""
         with self._file(object_id) as file:
-            return _footer(file, object_id)[0]
+            return file.footer().size
 
     def head(self, object_id: str, chunks: int = 1) -> bytes:
         """The first `chunks` chunks of the data set (each up to CHUNK bytes)."""
         with self._file(object_id) as file:
-            size, _, _ = _footer(file, object_id)
+            size = file.footer().size
             header, cipher = self._unlock(file, object_id)
             plain = bytearray(min(chunks * CHUNK, size))
             with memoryview(plain) as target:
@@ -225,11 +251,11 @@ class Opener:
             If it cannot be read now. Another time it may be.
         """
         with self._file(object_id) as file:
-            size, record, _ = _footer(file, object_id)
+            footer = file.footer()
             header, cipher = self._unlock(file, object_id)
-            self._check_record(cipher, header, record, file, object_id)
-            self._chunks_into(target[:size], file, cipher, header, size, object_id)
-            return size
+            self._check_rest(cipher, header, footer, file)
+            self._chunks_into(target[: footer.size], file, cipher, header, footer.size, object_id)
+            return footer.size
 
     def read(self, object_id: str) -> bytearray:
         """The whole data set."""
@@ -237,18 +263,18 @@ class Opener:
         self.read_into(object_id, memoryview(data))
         return data
 
-    def _file(self, object_id: str) -> _File:
-        return _File(self._spool / object_id, object_id)
+    def _file(self, object_id: str) -> SealedFile:
+        return SealedFile(self._spool, object_id)
 
-    def _unlock(self, file: _File, object_id: str) -> tuple[bytes, AESGCM]:
-        header = os.pread(file.descriptor, _HEADER.size, 0)
-        magic, identifier, slot, slot_id, chunk = _HEADER.unpack(header)
-        if magic != _MAGIC or identifier.hex() != object_id or chunk != CHUNK:
-            raise _damaged(object_id)
+    def _unlock(self, file: SealedFile, object_id: str) -> tuple[bytes, AESGCM]:
+        header = file.header()
+        magic, identifier, slot, slot_id, chunk = HEADER.unpack(header)
+        if magic != MAGIC or identifier.hex() != object_id or chunk != CHUNK:
+            raise damaged(object_id)
         return header, AESGCM(_object_key(self.slots.key(slot, slot_id, self._private), object_id))
 
     def _chunks_into(
-        self, target: memoryview, file: _File, cipher: AESGCM, header: bytes, size: int, object_id: str
+        self, target: memoryview, file: SealedFile, cipher: AESGCM, header: bytes, size: int, object_id: str
     ) -> None:
         """As many chunks as `target` holds; when it holds all, the last one too, even if it is empty."""
         sealed = bytearray(min(CHUNK, size) + TAG)
@@ -259,129 +285,31 @@ class Opener:
 
     @staticmethod
     def _chunk_into(
-        target: memoryview, file: _File, cipher: AESGCM, header: bytes, index: int, size: int, buffer: bytearray,
+        target: memoryview, file: SealedFile, cipher: AESGCM, header: bytes, index: int, size: int, buffer: bytearray,
         object_id: str,
     ) -> None:  # fmt: skip
         """Chunk `index` into `target`, which is as long as its plain bytes; `buffer` takes the sealed ones."""
         # a data set that ends on a chunk boundary has an empty last chunk, so the last flag is never missing
         last = index == size // CHUNK
         with memoryview(buffer)[: len(target) + TAG] as sealed:
-            if os.preadv(file.descriptor, [sealed], _HEADER.size + index * (CHUNK + TAG)) != len(sealed):
-                raise _damaged(object_id)
+            if os.preadv(file.descriptor, [sealed], HEADER.size + index * (CHUNK + TAG)) != len(sealed):
+                raise damaged(object_id)
             try:
                 aad = header + (b"\1" if last else b"\0")
                 cipher.decrypt_into(index.to_bytes(12, "big"), sealed, aad, target)
             except (InvalidTag, ValueError):
-                raise _damaged(object_id) from None
+                raise damaged(object_id) from None
 
     @staticmethod
-    def _check_record(cipher: AESGCM, header: bytes, record: bytes, file: _File, object_id: str) -> None:
-        end = os.fstat(file.descriptor).st_size - _FOOTER.size
-        seal = os.pread(file.descriptor, TAG, end - TAG)
+    def _check_rest(cipher: AESGCM, header: bytes, footer: Footer, file: SealedFile) -> None:
+        """Record and padding."""
         try:
-            cipher.decrypt(_RECORD_NONCE, seal, header + record)
+            cipher.decrypt(_RECORD_NONCE, footer.seal, header + footer.record)
         except InvalidTag:
-            raise _damaged(object_id) from None
-
-
-def scan(spool: Path, known: Container[str] = (), *, whole: bool = True) -> Iterator[Instance]:
-    """The records of all whole sealed objects not in `known`, without opening any: how a lost journal is rebuilt.
-
-    An object whose key slot is erased, or was lost with the power, is passed over: nothing could open it; so is one
-    that cannot be read now, until the next scan. Not `whole` spares reading the contents.
-    """
-    slots = os.open(spool / "slots", os.O_RDONLY | os.O_CREAT, 0o660)
-    try:
-        for entry in os.scandir(spool):
-            if len(entry.name) == 32 and entry.name not in known and entry.is_file(follow_symlinks=False):
-                try:
-                    yield _record_of(Path(entry.path), slots, whole=whole)
-                except (SealError, msgspec.MsgspecError, OSError):
-                    continue
-    finally:
-        os.close(slots)
-
-
-def sweep(spool: Path) -> int:
-    """Remove what a crash left half-written; returns how many files."""
-    parts = [Path(entry.path) for entry in os.scandir(spool) if entry.name.endswith(".part")]
-    for part in parts:
-        part.unlink(missing_ok=True)
-    return len(parts)
-
-
-class _File:
-    """A sealed file opened for reading. Raises SealError when it is not there, OSError when it cannot be read now."""
-
-    def __init__(self, path: Path, object_id: str) -> None:
-        try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
-            raise SealError(
-                f"the sealed object cannot be read ({error.strerror})",
-                which=object_id,
-                hint="run `edge doctor`; send the study again",
-            ) from None
-
-    def __enter__(self) -> _File:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-
-
-def _footer(file: _File, object_id: str) -> tuple[int, bytes, bytes]:
-    """Length of the data set, record and checksum."""
-    end = os.fstat(file.descriptor).st_size
-    if end < _HEADER.size + TAG + _FOOTER.size:
-        raise _damaged(object_id)
-    size, length, crc, magic, checksum = _FOOTER.unpack(os.pread(file.descriptor, _FOOTER.size, end - _FOOTER.size))
-    chunks = size + (size // CHUNK + 1) * TAG
-    if magic != _END or length > _MAX_RECORD or _HEADER.size + chunks + length + TAG + _FOOTER.size != end:
-        raise _damaged(object_id)
-    record = os.pread(file.descriptor, length, end - _FOOTER.size - TAG - length)
-    if zlib.crc32(record) != crc:
-        raise _damaged(object_id)
-    return size, record, checksum
-
-
-def _record_of(path: Path, slots: int, *, whole: bool) -> Instance:
-    with _File(path, path.name) as file:
-        size, record, checksum = _footer(file, path.name)
-        header = os.pread(file.descriptor, _HEADER.size, 0)
-        sound = not whole or _checksum_of(file, header, size)[:8] == checksum
-    magic, _, slot, slot_id, _ = _HEADER.unpack(header)
-    instance = msgspec.json.decode(record, type=Instance)
-    if (
-        not sound
-        or magic != _MAGIC
-        or instance.object_id != path.name
-        or os.pread(slots, 16, slot * SLOT_SIZE) != slot_id
-    ):
-        raise _damaged(path.name)
-    return instance
-
-
-def _checksum(header: bytes) -> _Digest:
-    return _Digest(_NO_SECRET, hmac.new(b"edge-checksum-1", header, "sha256"))
-
-
-def _checksum_of(file: _File, header: bytes, size: int) -> bytes:
-    """What `ObjectWriter` would put into the footer of this file."""
-    checksum = _checksum(header)
-    buffer = memoryview(bytearray(min(CHUNK, size) + TAG))
-    for index in range(size // CHUNK + 1):
-        length = min(CHUNK, size - index * CHUNK) + TAG
-        os.preadv(file.descriptor, [buffer[:length]], _HEADER.size + index * (CHUNK + TAG))
-        checksum.update(buffer[:length])
-    return checksum.digest()
+            raise damaged(file.object_id) from None
+        if any(os.pread(file.descriptor, footer.padding, HEADER.size + sealed_size(footer.size))):
+            raise damaged(file.object_id)
 
 
 def _object_key(study_key: bytes, object_id: str) -> bytes:
     return hmac.digest(study_key, b"edge-object-1" + bytes.fromhex(object_id), "sha256")
-
-
-def _damaged(object_id: str) -> SealError:
-    return SealError("the sealed object is damaged", which=object_id, hint="send the study again")

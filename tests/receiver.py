@@ -17,6 +17,7 @@ from edge import dimse, keys, rooms
 from edge.config import load
 from edge.journal import Journal
 from edge.receive.room import Room
+from edge.sealed import BLANK
 from edge.vault import Opener
 
 TOML = """
@@ -115,8 +116,14 @@ class Receiver:
             opener.slots.close()
 
     def files(self) -> list[str]:
-        """Names in the spool, without the slots."""
-        return sorted(path.name for path in self.settings.spool.iterdir() if path.name != "slots")
+        """Names in the spool, without the slots and what is made beforehand."""
+        return sorted(
+            path.name for path in self.settings.spool.iterdir() if path.name != "slots" and path.suffix != BLANK
+        )
+
+    def blanks(self) -> list[str]:
+        """Object ids of the files made beforehand."""
+        return sorted(path.stem for path in self.settings.spool.glob(f"*{BLANK}"))
 
     def rss_mib(self) -> float:
         """Resident memory of the process."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from edge import config, rooms
 from edge.bench import rig
 from edge.errors import EnvironmentFailure
+from edge.sealed import BLANK
 
 CALLED = "EDGE"
 CALLING = "BENCH"
@@ -69,7 +70,8 @@ class Listener:
     def clean(self) -> None:
         """Remove the objects stored so far, so that the disk never fills."""
         for path in self.stored.iterdir():
-            if path.is_file() and path.name != "slots" and not path.name.startswith("index"):
+            kept = path.name == "slots" or path.name.startswith("index") or path.suffix == BLANK
+            if path.is_file() and not kept:
                 path.unlink()
 
 

@@ -44,6 +44,7 @@ _FLUSHES_A_TURN = 8
 _DISK = "the disk alone: new file, fsync, fsync of the folder"
 _FLUSHED_BYTES = 512 << 10
 _SETTLE_SECONDS = 3.0
+_REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _slow(listener: Listener) -> bool:
 def _turn(case: Case, listener: Listener, series: int) -> _Turn:
     objects = max(case.associations, case.objects // _SLOW_SHARE) if _slow(listener) else case.objects
     plan = Plan(listener.port, CALLED, case.kind, objects, case.associations, series, CALLING)
-    os.sync()  # what the turn before left to write is not this one's
+    time.sleep(_REST_SECONDS)  # what the turn before left to do or to write is not this one's
+    os.sync()
     listener.forget_peak()
     before = listener.cpu_seconds()
     command = [sys.executable, "-m", "edge.bench.sender"]

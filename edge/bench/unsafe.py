@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge import config, rooms, vault
+from edge import config, rooms, sealed, vault
 
 
 class _Copy:
@@ -20,7 +20,7 @@ class _Copy:
         pass
 
     def encrypt(self, nonce: bytes, data: bytes, aad: bytes | memoryview) -> bytes:
-        return data + bytes(vault.TAG)
+        return data + bytes(sealed.TAG)
 
     def encrypt_into(self, nonce: bytes, data: memoryview, aad: bytes, out: memoryview) -> None:
         out[: len(data)] = data

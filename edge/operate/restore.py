@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge import keys, rooms, slots, vault
+from edge import keys, rooms, sealed, slots
 from edge.config import Settings, load
 from edge.errors import EnvironmentFailure, JournalError
 from edge.files import sync_folder, write_durably
@@ -117,7 +117,8 @@ def _prepare(settings: Settings, copy: Path) -> Lost:
         damaged = views.damage(journal)
         if damaged:
             raise EnvironmentFailure(f"the journal in it is damaged ({damaged})", hint="an earlier backup")
-        openable = {each.object_id for each in vault.scan(settings.spool, whole=False)}
+        sealed.sweep(settings.spool)  # what lost its name with the power is there too
+        openable = {each.object_id for each in sealed.scan(settings.spool, whole=False)}
         results = {path.stem for path in settings.outbox.glob("*.dcm")}
         lost = restoring.reconcile(journal, openable, results)
         slots.reserve(settings.spool, restoring.slots(journal))

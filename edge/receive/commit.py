@@ -22,6 +22,7 @@ from edge.slots import Slots
 @dataclass(slots=True)
 class _Ticket:
     instance: Instance
+    findable: bool
     done: bool = False
     stored: Stored | None = None
     error: BaseException | None = field(default=None)
@@ -33,17 +34,21 @@ class GroupCommit:
     Parameters
     ----------
     act : callable
-        Makes a sequence of instances durable, together, and says what became of each; all or nothing.
+        Makes a sequence of instances durable, together, and says what became of each; all or nothing. The second
+        argument is whether their names in the folder must be flushed too.
     """
 
-    def __init__(self, act: Callable[[Sequence[Instance]], Sequence[Stored]]) -> None:
+    def __init__(self, act: Callable[[Sequence[Instance], bool], Sequence[Stored]]) -> None:
         self._act = act
         self._waiting: deque[_Ticket] = deque()
         self._lock = threading.Lock()
 
-    def join(self, instance: Instance) -> Stored:
-        """Return when `instance` is durable. Raises what `act` raised for its group."""
-        ticket = _Ticket(instance)
+    def join(self, instance: Instance, *, findable: bool) -> Stored:
+        """Return when `instance` is durable. Raises what `act` raised for its group.
+
+        `findable` says that its flushed file is found without its name.
+        """
+        ticket = _Ticket(instance, findable)
         self._waiting.append(ticket)
         with self._lock:
             if not ticket.done:
@@ -57,8 +62,9 @@ class GroupCommit:
         group = []
         while self._waiting:
             group.append(self._waiting.popleft())
+        names = not all(ticket.findable for ticket in group)
         try:
-            for ticket, stored in zip(group, self._act([each.instance for each in group]), strict=True):
+            for ticket, stored in zip(group, self._act([each.instance for each in group], names), strict=True):
                 ticket.stored = stored
         except Exception as error:  # noqa: BLE001 - every member of the group must learn of it
             for ticket in group:
@@ -82,10 +88,11 @@ class Durable:
         self._ring = ring
         self._refuse_conflicts = refuse_conflicts
 
-    def __call__(self, instances: Sequence[Instance]) -> list[Stored]:
+    def __call__(self, instances: Sequence[Instance], names: bool) -> list[Stored]:
         """Flush and record. Raises OSError or DatabaseError; then nothing is recorded."""
         self._slots.flush()
-        os.fsync(self._folder)
+        if names:
+            os.fsync(self._folder)
         stored = intake.store(self._journal, instances, refuse_conflicts=self._refuse_conflicts)
         self._ring()
         return stored

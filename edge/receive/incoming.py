@@ -53,6 +53,11 @@ class Incoming:
         self._checked = 0
         self._writer = origin.sealer.writer(UID(context.transfer_syntax), self._key_of, memory)
 
+    @property
+    def is_findable(self) -> bool:
+        """Whether the flushed file is found without its name."""
+        return self._writer.is_findable
+
     def free(self) -> memoryview:
         """Where the next bytes go."""
         return self._writer.free()

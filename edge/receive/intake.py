@@ -100,12 +100,12 @@ class Visit:
         except BaseException:
             incoming.abort()
             raise
-        return self._commit(instance) if instance else incoming.status
+        return self._commit(instance, findable=incoming.is_findable) if instance else incoming.status
 
-    def _commit(self, instance: Instance) -> Status:
+    def _commit(self, instance: Instance, *, findable: bool) -> Status:
         path = self._shared.spool / instance.object_id
         try:
-            stored = self._shared.commit.join(instance)
+            stored = self._shared.commit.join(instance, findable=findable)
         except (OSError, DatabaseError):
             path.unlink(missing_ok=True)
             return Status.OUT_OF_RESOURCES

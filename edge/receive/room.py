@@ -8,19 +8,21 @@ import os
 import threading
 from pathlib import Path
 
-from edge import keys, rooms, vault
+from edge import keys, rooms, sealed
 from edge.config import Settings
 from edge.errors import EnvironmentFailure
 from edge.journal import Journal, intake
 from edge.receive.acceptor import Acceptor, listen
 from edge.receive.admission import Admission
 from edge.receive.association import House
+from edge.receive.blanks import Blanks
 from edge.receive.commit import Durable, GroupCommit
 from edge.receive.counters import Counters
 from edge.receive.intake import Intake
 from edge.receive.reserve import Reserve
 from edge.receive.syntaxes import Offer
 from edge.tls import server_context
+from edge.vault import Sealer
 from edge.wake import Doorbell, Ringer
 
 COUNTERS_SECONDS = 5.0
@@ -61,7 +63,7 @@ class Room:
     def _start(self, opened: contextlib.ExitStack) -> None:
         settings = self._settings
         _check_folders(settings)
-        vault.sweep(settings.spool)
+        sealed.sweep(settings.spool)
         self._journal = Journal(settings.journal, durable=False)
         opened.callback(self._journal.close)
         recover(self._journal, settings.spool, refuse_conflicts=settings.receive.on_conflict == "refuse")
@@ -90,7 +92,11 @@ class Room:
 
     def _make_intake(self, opened: contextlib.ExitStack) -> Intake:
         settings = self._settings
-        sealer = vault.Sealer(settings.spool, keys.load(settings.keys, "seal.pub"), keys.load(settings.keys, "tag.key"))
+        reserve = Reserve(settings.spool, settings.storage)
+        blanks = Blanks(settings.spool, settings.storage.prepared_mib << 20, reserve)
+        opened.callback(blanks.close)
+        public, tag_key = (keys.load(settings.keys, name) for name in ("seal.pub", "tag.key"))
+        sealer = Sealer(settings.spool, public, tag_key, blanks.take)
         opened.callback(sealer.slots.close)
         ringer = Ringer(settings.run)
         opened.callback(ringer.close)
@@ -103,14 +109,14 @@ class Room:
             sealer=sealer,
             journal=self._journal,
             commit=GroupCommit(durable),
-            reserve=Reserve(settings.spool, settings.storage),
+            reserve=reserve,
             ring=ring,
         )
 
 
 def recover(journal: Journal, spool: Path, *, refuse_conflicts: bool) -> int:
     """After a crash: no association is open, and every sealed object is in the journal; returns how many were not."""
-    lost = vault.scan(spool, known=intake.object_ids(journal))
+    lost = sealed.scan(spool, known=intake.object_ids(journal))
     rebuilt = intake.rebuild(journal, lost, refuse_conflicts=refuse_conflicts)
     for object_id in rebuilt.superfluous:
         (spool / object_id).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -34,10 +35,20 @@ class Load:
         self.acknowledged: list[str] = []
         self._receiver = receiver
         self._numbers = itertools.count(1)
+        self._going = threading.Event()
+        self._going.set()
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
         for thread in self._threads:
             thread.start()
+
+    def pause(self, *, until: Callable[[], bool]) -> None:
+        """Send some objects, then nothing until something is so."""
+        before = len(self.acknowledged)
+        _wait(lambda: len(self.acknowledged) > before + 20)
+        self._going.clear()
+        _wait(until)
+        self._going.set()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -55,13 +66,20 @@ class Load:
         study = f"{STUDY}.{next(self._numbers)}"
         peer = Peer("127.0.0.1", self._receiver.port, "EDGE", "TEST", connect=1, associate=2, answer=2)
         with Scu(peer, [(CT, EXPLICIT)]) as scu:
-            for number in range(8):
+            for number in range(12):
                 if self._stopping.is_set():
                     return
+                self._going.wait(10)
                 uid = f"{study}.1.{number}"
-                image = ct_image(uid, study, f"{study}.1", pixels=(100, 5000, 300_000)[number % 3])
+                image = ct_image(uid, study, f"{study}.1", pixels=300_000 if number == 7 else 5000)
                 if scu.store(CT, uid, EXPLICIT, image) == 0:
                     self.acknowledged.append(uid)
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def kill(folder: Path, kills: int, seed: int) -> dict[str, float]:
@@ -69,9 +87,12 @@ def kill(folder: Path, kills: int, seed: int) -> dict[str, float]:
     chance = random.Random(seed)
     receiver = Receiver(folder).spawn()
     load = Load(receiver)
-    slowest = 0.0
+    slowest, blanks = 0.0, 0
     try:
-        for _ in range(kills):
+        for number in range(kills):
+            if number % 3 == 0:
+                load.pause(until=lambda: len(receiver.blanks()) > 16)  # made in a lull only
+                blanks += len(receiver.blanks())
             time.sleep(chance.uniform(0.0, 0.25))
             receiver.kill()
             began = time.monotonic()
@@ -87,7 +108,13 @@ def kill(folder: Path, kills: int, seed: int) -> dict[str, float]:
     assert set(receiver.files()) == {row["object_id"] for row in rows}, "something half is left"
     for row in rows:
         assert row["sop_instance_uid"].encode() in receiver.data_set(row["object_id"])[:200]
-    return {"kills": kills, "acknowledged": len(load.acknowledged), "stored": len(rows), "slowest start, s": slowest}
+    return {
+        "kills": kills,
+        "acknowledged": len(load.acknowledged),
+        "stored": len(rows),
+        "slowest start, s": slowest,
+        "files made beforehand": blanks,
+    }
 
 
 def main() -> int:

@@ -32,7 +32,7 @@ from acceptance.objects import chest_dx  # noqa: E402
 from infer_box import encoded, made_package  # noqa: E402
 from power_cut_disk import Disk, records  # noqa: E402
 
-from edge import keys, rooms, vault  # noqa: E402
+from edge import keys, rooms, sealed, vault  # noqa: E402
 from edge.config import Settings, load  # noqa: E402
 from edge.deliver import outbox as deliver_outbox  # noqa: E402
 from edge.errors import SealError  # noqa: E402
@@ -56,6 +56,7 @@ ae_title = "TEST"
 hosts = ["127.0.0.1"]
 [storage]
 reserve_gib = 0.001
+prepared_mib = 1
 refuse_at_percent = 100
 [infer]
 workers = 1
@@ -112,7 +113,7 @@ def work(folder: Path, count: int) -> None:
     settings = load(folder / "edge.toml")
     house = House(settings, registry_of(folder))
     marks = os.open(settings.root / "marks", os.O_WRONLY | os.O_APPEND)
-    pushers = [threading.Thread(target=_push, args=(house.port, marks, number, count)) for number in range(3)]
+    pushers = [threading.Thread(target=_push, args=(settings, house.port, marks, number, count)) for number in range(3)]
     for pusher in pushers:
         pusher.start()
     for pusher in pushers:
@@ -134,10 +135,14 @@ def work(folder: Path, count: int) -> None:
     house.stop()
 
 
-def _push(port: int, marks: int, number: int, count: int) -> None:
+def _push(settings: Settings, port: int, marks: int, number: int, count: int) -> None:
+    """Small objects, first into new files, then into blanks; and a large one."""
     noise = np.random.default_rng(number)
     for each in range(count):
-        image = chest_dx(noise.integers(0, 255, (48, 48), np.uint8))
+        if each and each % 2 == 0:
+            _wait_for_blanks(settings.spool)
+        shape = (1200, 900) if each == 7 else (48, 48)
+        image = chest_dx(noise.integers(0, 255, shape, np.uint8))
         versions = [encoded(image)]
         if each % 3 == 1:
             versions *= 2
@@ -149,6 +154,13 @@ def _push(port: int, marks: int, number: int, count: int) -> None:
                 assert scu.store(DX, str(image.SOPInstanceUID), EXPLICIT, version) == 0
                 digest = hashlib.sha256(version).hexdigest()
                 os.write(marks, f"ACK {image.SOPInstanceUID} {digest}\n".encode())
+
+
+def _wait_for_blanks(spool: Path) -> None:
+    deadline = time.monotonic() + 30
+    while len(list(spool.glob(f"*{sealed.BLANK}"))) < 16:
+        assert time.monotonic() < deadline, "no blanks are made"
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -212,7 +224,9 @@ def check(settings: Settings, marks: list[str], registry: Registry | None) -> Co
     """Start on what the cut left: nothing acknowledged is lost, no row lies, no report is gone."""
     acknowledged = {tuple(mark.split()[1:]) for mark in marks if mark.startswith("ACK")}
     reports = dict(mark.split()[1:] for mark in marks if mark.startswith("DONE"))
-    vault.sweep(settings.spool)
+    before = {path.stem for path in settings.spool.glob(f"*{sealed.BLANK}")}
+    sealed.sweep(settings.spool)
+    named = sum((settings.spool / object_id).exists() for object_id in before)
     journal = Journal(settings.journal)
     try:
         rebuilt = recover(journal, settings.spool, refuse_conflicts=False)
@@ -222,7 +236,7 @@ def check(settings: Settings, marks: list[str], registry: Registry | None) -> Co
         kept = _reports(settings, journal)
     finally:
         journal.close()
-    seen = Counter(acknowledged=len(acknowledged), rebuilt=rebuilt, reports=len(kept), torn=torn)
+    seen = Counter(acknowledged=len(acknowledged), rebuilt=rebuilt, reports=len(kept), torn=torn, named=named)
     if registry is not None:
         _infer(settings, registry, reports)
         seen["inferred"] += 1

@@ -32,8 +32,9 @@ class Inode:
             if chance.random() >= keep:
                 continue
             if data and keep < 1 and chance.random() < 0.3:
-                data = data[: chance.randrange(len(data) // SECTOR + 1) * SECTOR]  # noqa: PLW2901
-            _apply(content, offset, data)
+                _tear(content, offset, data, chance)
+            else:
+                _apply(content, offset, data)
         return bytes(content)
 
 
@@ -45,6 +46,16 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
     elif data:
         content.extend(bytes(max(0, offset - len(content))))
         content[offset : offset + len(data)] = data
+
+
+def _tear(content: bytearray, offset: int, data: bytes, chance: random.Random) -> None:
+    """Write the first sectors of `data`, or any of them."""
+    sectors = range(len(data) // SECTOR)
+    kept = sectors[: chance.randrange(len(sectors) + 1)] if chance.random() < 0.5 else sectors
+    for sector in kept:
+        if kept is not sectors or chance.random() < 0.5:
+            at = sector * SECTOR
+            _apply(content, offset + at, data[at : at + SECTOR])
 
 
 class Disk:

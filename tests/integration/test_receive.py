@@ -37,7 +37,7 @@ from edge import dimse, part10
 from edge.errors import BadObject, JournalError
 from edge.journal import create
 from edge.receive.head import read_head
-from edge.vault import CHUNK
+from edge.sealed import CHUNK
 
 
 @pytest.fixture

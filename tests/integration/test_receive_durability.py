@@ -88,7 +88,7 @@ def failing(code: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-@pytest.mark.parametrize("call", ["open", "writev", "rename", "fsync"])
+@pytest.mark.parametrize("call", ["open", "writev", "rename", "fdatasync"])
 @pytest.mark.parametrize("pixels", [1000, 3 * MIB])
 def test_a_failing_call_is_no_success(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, call: str, code: int, pixels: int
@@ -99,6 +99,46 @@ def test_a_failing_call_is_no_success(
         assert store_one(receiver, pixels=pixels) == 0xA700
     assert receiver.files() == []
     assert store_one(receiver, pixels=pixels) == 0
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("call", ["writev", "rename", "fdatasync"])
+def test_a_failing_call_on_a_blank_is_no_success(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    """A file made beforehand is dropped with the object that it was to take."""
+    stocked(receiver)
+    before = receiver.files()
+    with monkeypatch.context() as patched:
+        patched.setattr(vault, "os", _Os({call: failing(code)}))
+        blanks = receiver.blanks()
+        assert store_one(receiver, "1.2.9") == 0xA700
+        (dropped,) = set(blanks) - set(receiver.blanks())
+    assert receiver.files() == before
+    assert dropped not in before
+    assert store_one(receiver, "1.2.9") == 0
+    assert len(receiver.files()) == len(before) + 1
+
+
+def test_a_short_write_to_a_blank_is_continued(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(descriptor: int, parts: list[bytes]) -> int:
+        return os.write(descriptor, b"".join(parts)[:700])
+
+    stocked(receiver)
+    blanks = receiver.blanks()
+    monkeypatch.setattr(vault, "os", _Os({"writev": short}))
+    assert store_one(receiver, "1.2.9") == 0
+    monkeypatch.undo()
+    (object_id,) = [row["object_id"] for row in receiver.rows() if row["sop_instance_uid"] == "1.2.9"]
+    assert object_id in blanks
+    assert receiver.data_set(object_id) == ct_image("1.2.9")
+
+
+def stocked(receiver: Receiver) -> None:
+    """Objects of one size came, and a lull in which blanks were made."""
+    for index in range(8):
+        assert store_one(receiver, f"1.2.3.{index}") == 0
+    wait_until(lambda: len(receiver.blanks()) > 16, what="more than one batch of blanks")
 
 
 def test_a_failing_flush_of_folder_or_slots_is_no_success(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,18 +111,22 @@ def test_nobody_is_listed_nobody_may() -> None:
 
 def test_those_who_wait_share_one_group() -> None:
     """While the first group is being flushed, all that come gather into the second."""
-    groups: list[int] = []
+    groups: list[tuple[int, bool]] = []
     entered, go_on = threading.Event(), threading.Event()
 
-    def act(instances: Sequence[Instance]) -> list[Stored]:
-        groups.append(len(instances))
+    def act(instances: Sequence[Instance], names: bool) -> list[Stored]:
+        groups.append((len(instances), names))
         entered.set()
         go_on.wait(10)
         return [Stored.NEW if int(each.object_id, 16) % 2 else Stored.DUPLICATE for each in instances]
 
     commit = GroupCommit(act)
     results: dict[int, Stored] = {}
-    threads = [threading.Thread(target=lambda n=n: results.update({n: commit.join(instance(n))})) for n in range(8)]
+
+    def join(n: int) -> None:
+        results[n] = commit.join(instance(n), findable=n != 5)
+
+    threads = [threading.Thread(target=join, args=(n,)) for n in range(8)]
     threads[0].start()
     assert entered.wait(10)
     for thread in threads[1:]:
@@ -132,22 +136,22 @@ def test_those_who_wait_share_one_group() -> None:
     go_on.set()
     for thread in threads:
         thread.join(10)
-    assert groups == [1, 7]
+    assert groups == [(1, False), (7, True)], "the folder is flushed for one that is not found without its name"
     assert results == {n: Stored.NEW if n % 2 else Stored.DUPLICATE for n in range(8)}
 
 
 def test_a_failing_group_fails_for_each_member_and_the_next_is_tried() -> None:
     fail = [True]
 
-    def act(instances: Sequence[Instance]) -> list[Stored]:
+    def act(instances: Sequence[Instance], _names: bool) -> list[Stored]:
         if fail.pop() if fail else False:
             raise OSError(5, "EIO")
         return [Stored.NEW] * len(instances)
 
     commit = GroupCommit(act)
     with pytest.raises(OSError, match="EIO"):
-        commit.join(instance(1))
-    assert commit.join(instance(2)) is Stored.NEW
+        commit.join(instance(1), findable=False)
+    assert commit.join(instance(2), findable=False) is Stored.NEW
 
 
 @pytest.mark.parametrize(("gib", "percent", "reached"), [(0.0, 100, False), (1e9, 100, True), (0.0, 1, True)])

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from receiver import CT, EXPLICIT
 
-from edge import crypto, vault
+from edge import crypto
 from edge.errors import SealError
 from edge.records import UID, Instance
+from edge.sealed import CHUNK, TAG, scan, sweep
 from edge.slots import StudyKey
-from edge.vault import CHUNK, Opener, Sealer, scan, sweep
+from edge.vault import Opener, Sealer
 
 SECRET = b"INVENTED^MARKER^PATIENT"
 
@@ -108,7 +109,7 @@ def test_chunks_cannot_be_swapped_or_dropped(spool: Spool) -> None:
     path = spool.folder / spool.seal(os.urandom(3 * CHUNK)).object_id
     path.chmod(0o600)
     content = bytearray(path.read_bytes())
-    sealed = CHUNK + vault.TAG
+    sealed = CHUNK + TAG
     first, second = content[96 : 96 + sealed], content[96 + sealed : 96 + 2 * sealed]
     path.write_bytes(content[:96] + second + first + content[96 + 2 * sealed :])
     with pytest.raises(SealError):

@@ -11,7 +11,8 @@ import pytest
 from edge import crypto
 from edge.errors import SealError
 from edge.records import UID, Instance
-from edge.vault import CHUNK, Opener, Sealer, scan
+from edge.sealed import CHUNK, scan
+from edge.vault import Opener, Sealer
 
 
 def sealed(folder: Path, data: bytes) -> tuple[Path, Opener]:
