@@ -12,6 +12,7 @@ import logging
 import mmap
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset

@@ -1,4 +1,4 @@
-"""Several objects of one result on their way: each destination's form, a signature each, the report last, all or none."""
+"""Several objects of one result on their way: each destination's form, all signed, the report last, all or none."""
 
 from __future__ import annotations
 
