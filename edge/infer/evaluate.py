@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -61,7 +62,7 @@ def evaluate(
         prepared()
     except Exception as error:  # noqa: BLE001 - see the module's docstring
         return _failed(error, stages)
-    return run_model(manifest, session, inputs, stages)
+    return msgspec.structs.replace(run_model(manifest, session, inputs, stages), alignments=alignments)
 
 
 def run_model(
@@ -77,7 +78,7 @@ def run_model(
         return _failed(error, stages)
     wanted = {output.tensor for output in manifest.outputs}
     packed = {name: _packed(array) for name, array in outputs.items() if name in wanted}
-    return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps, alignments=alignments)
+    return Answer(outputs=packed, milliseconds=stages.milliseconds, maps=maps)
 
 
 def _failed(error: Exception, stages: Stages) -> Answer:
