@@ -34,8 +34,8 @@ class Vendor:
     def __init__(self, folder: Path, name: str = "acme") -> None:
         folder.mkdir(exist_ok=True)
         self._folder = folder
-        self._private, self.public = folder / f"{name}.key", folder / f"{name}.pub"
-        self.key = signature.make_keys(self._private, self.public)
+        self.private, self.public = folder / f"{name}.key", folder / f"{name}.pub"
+        self.key = signature.make_keys(self.private, self.public)
 
     def package(self, version: str, shift: float = 0.0, **changes: Any) -> Package:
         """A signed package folder. On zeros it answers sigmoid(shift), which its self-test expects."""
@@ -50,7 +50,7 @@ class Vendor:
         members = stated.pop("members", package_maker.plain_members(**{"model.onnx": shifted_model(shift)}))
         folder = self._folder / f"{stated.get('name', 'brightness')}-{version}-{shift:g}"
         package = package_maker.make(folder, members, **stated)
-        signature.sign_folder(folder, self._private)
+        signature.sign_folder(folder, self.private)
         return package
 
     def archive(self, version: str, shift: float = 0.0, **changes: Any) -> Path:

@@ -209,6 +209,10 @@ def parse(text: bytes) -> Manifest:
     """
     try:
         manifest = msgspec.toml.decode(text, type=Manifest)
+    except RecursionError:
+        raise PackageError(
+            "the manifest is nested too deeply", which="model.toml", hint="correct the manifest"
+        ) from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise PackageError(
             f"the manifest is not valid: {error}",
