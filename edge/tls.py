@@ -46,7 +46,7 @@ def client_context(tls: Tls | None, paths: Paths, which: str) -> ssl.SSLContext 
 
 
 def _loaded(context: ssl.SSLContext, tls: Tls, paths: Paths, which: str) -> ssl.SSLContext:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[tls.minimum_version]
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     try:

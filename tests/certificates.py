@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class Pair:
 
     certificate: Path
     key: Path
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the certificate, hexadecimal, as a pin has it."""
+        return x509.load_pem_x509_certificate(self.certificate.read_bytes()).fingerprint(SHA256()).hex()
 
 
 class Authority:
@@ -35,10 +40,18 @@ class Authority:
         builder = self._builder(self._name, self._key.public_key()).add_extension(constraints, critical=True)
         self.ca.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
-    def pair(self, name: str, *addresses: str) -> Pair:
-        """A certificate for `name` that names these IP addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
+    def pair(self, name: str, *addresses: str, bits: int = 0, begins: int = -5, usage: str = "") -> Pair:
+        """A certificate for `name` that names these IP addresses.
+
+        `bits` makes an RSA key of that length in place of P-256; it is valid for an hour, from `begins` minutes on;
+        `usage` is "server" where it may be that alone.
+        """
+        key = rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = self._builder(subject, key.public_key(), begins)
+        if usage:
+            only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+            builder = builder.add_extension(only, critical=False)
         if addresses:
             names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -47,14 +60,16 @@ class Authority:
         made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return made
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, begins: int = -5
+    ) -> x509.CertificateBuilder:
+        begin = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=begins)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(begin)
+            .not_valid_after(begin + datetime.timedelta(minutes=65))
         )

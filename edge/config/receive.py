@@ -23,11 +23,15 @@ class Peer(Section, frozen=True, kw_only=True):
 
 
 class Tls(Section, frozen=True, kw_only=True):
-    """A key pair and the CA of the other side: mutual TLS, BCP 195 non-downgrading profile (PS3.15 B.12)."""
+    """A key pair and the CA of the other side: mutual TLS, BCP 195 non-downgrading profile (PS3.15 B.12).
+
+    `minimum_version = "1.3"` speaks nothing older, which is more than the profile asks.
+    """
 
     certificate: str
     key: str
     ca: str
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
 
 
 class Receive(Section, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
+import contextlib
+import resource
 import socket
 import ssl
 import subprocess
@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from certificates import Authority, Pair
 from receiver import Raw, Receiver, ct_image
 from support import tool
 
@@ -30,73 +27,31 @@ PINNED = (
 
 
 @dataclass
-class Authority:
-    """A CA with invented names."""
-
-    folder: Path
-    name: str
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign(self.name, self.key.public_key(), ca=True)
-        self.path = self.folder / "ca.pem"
-        self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name: str) -> tuple[Path, Path, str]:
-        """(certificate, key, SHA-256 of the DER) of a new RSA pair."""
-        key = rsa.generate_private_key(65537, 2048)
-        certificate = self._sign(name, key.public_key(), ca=False)
-        paths = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        paths[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return *paths, hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
-
-    def _sign(self, name: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, *, ca: bool) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)]))
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        return builder.sign(self.key, hashes.SHA256())
-
-
-@dataclass
 class Secured:
     """A receiver with TLS, and the certificates of its world."""
 
     receiver: Receiver
     ca: Path
-    modality: tuple[Path, Path, str]
-    pinned: tuple[Path, Path, str]
-    rogue: tuple[Path, Path, str]
+    modality: Pair
+    pinned: Pair
+    rogue: Pair
 
-    def context(self, pair: tuple[Path, Path, str] | None) -> ssl.SSLContext:
+    def context(self, pair: Pair | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)
         context.check_hostname = False
         if pair:
-            context.load_cert_chain(pair[0], pair[1])
+            context.load_cert_chain(pair.certificate, pair.key)
         return context
 
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
-    authority, other = Authority(folder, "INVENTED CA"), Authority(folder / "rogue", "INVENTED ROGUE")
-    authority.issue("box")
-    pinned = authority.issue("pinned")
-    receiver = Receiver(folder, "artim_seconds = 1.0", PINNED.format(pin=pinned[2]) + TLS).start()
-    yield Secured(receiver, authority.path, authority.issue("modality"), pinned, other.issue("rogue"))
+    authority, other = Authority(folder), Authority(folder / "rogue", "INVENTED ROGUE")
+    authority.pair("box", bits=2048)
+    pinned = authority.pair("pinned")
+    receiver = Receiver(folder, "artim_seconds = 1.0", PINNED.format(pin=pinned.digest) + TLS).start()
+    yield Secured(receiver, authority.ca, authority.pair("modality", bits=2048), pinned, other.pair("rogue"))
     receiver.stop()
 
 
@@ -137,7 +92,7 @@ def test_objects_come_in_over_tls(secured: Secured) -> None:
 
 
 def test_dcmtk_by_its_bcp_195_profiles(secured: Secured) -> None:
-    pair = ("+tls", secured.modality[1], secured.modality[0], "+cf", secured.ca)
+    pair = ("+tls", secured.modality.key, secured.modality.certificate, "+cf", secured.ca)
     assert [echoscu(secured, *pair, profile) for profile in ("+py", "+px")] == [0, 0]
     assert echoscu(secured, *pair, "+ph") != 0
 
@@ -145,7 +100,7 @@ def test_dcmtk_by_its_bcp_195_profiles(secured: Secured) -> None:
 def test_who_does_not_get_in(secured: Secured) -> None:
     assert echoscu(secured) != 0, "plain DICOM"
     assert echoscu(secured, "+tla", "-ic") != 0, "no certificate"
-    assert echoscu(secured, "+tls", secured.rogue[1], secured.rogue[0], "-ic") != 0, "another CA"
+    assert echoscu(secured, "+tls", secured.rogue.key, secured.rogue.certificate, "-ic") != 0, "another CA"
 
 
 @pytest.mark.parametrize("old", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -185,6 +140,32 @@ def test_silent_connections_hold_nobody_up_and_end(secured: Secured) -> None:
         each.settimeout(5)
         assert each.recv(1) == b""
         each.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("places", [32, 1100], ids=["more than there are places", "each in its place"])
+def test_a_thousand_silent_connections_delay_a_good_peer_by_half_a_second_at_most(tmp_path: Path, places: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    authority = Authority(tmp_path)
+    authority.pair("box", bits=2048)
+    modality = authority.pair("modality", bits=2048)
+    bounds = f"max_associations = {places + 32}\nmax_associations_per_host = {places}"
+    other = '[[receive.peers]]\nalias = "silent"\nae_title = "SILENT"\nhosts = ["127.0.0.2"]\n'
+    secured = Secured(Receiver(tmp_path, bounds, other + TLS).spawn(), authority.ca, modality, modality, modality)
+    delays = []
+    with contextlib.ExitStack() as open_:
+        for _ in range(1000):
+            connection = socket.create_connection(("127.0.0.1", secured.receiver.port), 5, ("127.0.0.2", 0))
+            open_.enter_context(connection)
+        for _ in range(10):
+            begun = time.monotonic()
+            with Encrypted(secured, secured.context(modality)) as peer:
+                assert peer.associate()[0] == dimse.ASSOCIATE_AC
+                assert peer.echo() == 0
+            delays.append(time.monotonic() - begun)
+    secured.receiver.stop()
+    assert max(delays) < 0.5, delays
 
 
 def test_a_pin_without_tls_and_a_missing_key_are_told_at_start(tmp_path: Path) -> None:
