@@ -165,8 +165,20 @@ def _relink_problems(relink: Relink) -> Any:
                 yield f"relink.boxes[{index}].hosts", "this is not an IP address or network", "e.g. 10.0.0.7/32"
         if box.certificate and relink.tls is None:
             yield f"relink.boxes[{index}].certificate", "without TLS there is none to compare", "add [relink.tls]"
+    for name, messages in (("fhir", relink.fhir), ("hl7", relink.hl7)):
+        if messages is not None:
+            yield from _message_problems(f"relink.{name}", messages)
     for alias in _twice([box.alias for box in relink.boxes if box.alias]):
         yield "relink.boxes", f"two boxes are called {alias}", "give each its own alias"
+
+
+def _message_problems(key: str, messages: Any) -> Any:
+    if messages.host is None and messages.folder is None:
+        yield key, "messages have nowhere to go", "give a folder, or host and port"
+    if messages.host is not None and not _is_address(messages.host):
+        yield f"{key}.host", "this is not an IP address", "write the address: names are never looked up"
+    elif messages.host is not None and not messages.port:
+        yield f"{key}.port", "port is missing", "the TCP port of the receiver"
 
 
 def _is_address(text: str) -> bool:

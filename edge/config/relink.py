@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -34,6 +34,22 @@ class Pacs(Section, frozen=True, kw_only=True):
     tls: Tls | None = None
 
 
+class Messages(Section, frozen=True, kw_only=True):
+    """Where messages about filed results go: a folder, one address, or both."""
+
+    folder: str | None = None
+    host: str | None = None
+    port: Port = 0
+    tls: Tls | None = None
+
+
+class Fhir(Messages, frozen=True, kw_only=True):
+    """[relink.fhir]: transactions of FHIR R5, by HTTP to `path`."""
+
+    path: str = "/fhir"
+    authorization: str | None = None
+
+
 class Relink(Section, frozen=True, kw_only=True):
     """The gateway's listener and bounds; `tls` may be absent only on loopback."""
 
@@ -44,6 +60,9 @@ class Relink(Section, frozen=True, kw_only=True):
     max_object_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     idle_seconds: Seconds = 60.0
     evidence_wait_seconds: Seconds = 3600.0
+    rendering: Literal["none", "basic-text-sr"] = "none"
     boxes: tuple[RelinkBox, ...] = ()
     pacs: Pacs
+    fhir: Fhir | None = None
+    hl7: Messages | None = None
     tls: Tls | None = None

@@ -13,7 +13,6 @@ from edge import keys
 from edge.config import Settings
 from edge.deliver.herald import Heart, tellers
 from edge.deliver.pace import Pace
-from edge.deliver.secret import secret_line
 from edge.deliver.sender import Sender, Way
 from edge.deliver.watch import Watch
 from edge.deliver.web import Web
@@ -21,6 +20,7 @@ from edge.errors import EnvironmentFailure
 from edge.journal import Journal
 from edge.rooms import Heartbeat, announce
 from edge.scu import Peer
+from edge.secret import secret_line
 from edge.tls import client_context
 from edge.wake import Doorbell
 

@@ -188,8 +188,8 @@ def _relink(relink: Relink | None) -> Iterator[str]:
     yield ""
     yield from _prose(
         "SCU towards the one PACS: Study Root Query/Retrieve - FIND at STUDY and IMAGE level (lists of UIDs, "
-        "PS3.4 C.2.2.2.2, with a fall-back), and Storage of the same classes, in Explicit or Implicit VR "
-        "Little Endian. It never retrieves."
+        "PS3.4 C.2.2.2.2, with a fall-back), and Storage of the same classes (with "
+        "`rendering`: also Basic Text SR), in Explicit or Implicit VR Little Endian. It never retrieves."
     )
     yield ""
     yield "| C-STORE status | when |"

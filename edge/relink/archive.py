@@ -88,9 +88,9 @@ class Archive:
 
 
 @contextmanager
-def calling(peer: Peer, sop_class_uid: str, character_set: str) -> Iterator[Archive]:
-    """An association with the PACS on which a result of this class can be asked about and stored."""
-    proposals = [(each, syntax) for each in (STUDY_ROOT_FIND, sop_class_uid) for syntax in _SYNTAXES]
+def calling(peer: Peer, sop_class_uids: Sequence[str], character_set: str) -> Iterator[Archive]:
+    """An association with the PACS on which objects of these classes can be asked about and stored."""
+    proposals = [(each, syntax) for each in (STUDY_ROOT_FIND, *sop_class_uids) for syntax in _SYNTAXES]
     scu = Scu(peer, proposals)
     scu.open()
     try:

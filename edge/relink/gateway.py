@@ -1,6 +1,6 @@
 """The rule of the door (DESIGN 11): Success only when the PACS has the result, filed under the one right patient.
 
-    read and check ─▶ is it there already? ─▶ whose study? ─▶ is all its evidence there? ─▶ merge ─▶ store
+    read and check ─▶ is it there already? ─▶ whose study? ─▶ is all its evidence there? ─▶ merge ─▶ store ─▶ tell
 
 There is no queue and nothing on disk: the box keeps what was not answered with Success. Being killed anywhere leaves
 either nothing or a whole object in the PACS, and the next attempt finds which by asking.
@@ -18,14 +18,17 @@ from datetime import datetime
 
 from edge.errors import BadObject, PeerFailure
 from edge.relink import archive, result, subject
+from edge.relink.also import Also
 from edge.relink.archive import Archive
 from edge.relink.merge import merge
 from edge.relink.result import Result
 from edge.relink.status import Refused, Status
+from edge.relink.subject import Subject
 from edge.scu import Peer
 
 _REMEMBERED = 4096
 _TURN_SECONDS = 50.0
+_WARNING = 0xB
 _LOG = logging.getLogger("edge.relink")
 
 
@@ -41,6 +44,8 @@ class Gateway:
     evidence_wait : float
         Seconds for which a referenced instance may be missing from a study that is there: images may still be
         arriving. After that it is a contradiction.
+    also : Also
+        What is done with a filed report besides.
     """
 
     def __init__(
@@ -49,11 +54,13 @@ class Gateway:
         *,
         character_set: str = "ISO_IR 192",
         evidence_wait: float = 3600.0,
+        also: Also | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._pacs = pacs
         self._character_set = character_set
         self._patience = Patience(evidence_wait)
+        self._also = also or Also()
         self._turns = Turns()
         self._now = now
 
@@ -79,16 +86,23 @@ class Gateway:
         arrived = result.read(sop_class_uid, sop_instance_uid, data_set)
         with (
             self._turns.of(arrived.sop_instance_uid),
-            archive.calling(self._pacs, arrived.sop_class_uid, self._character_set) as pacs,
+            archive.calling(self._pacs, (arrived.sop_class_uid, *self._also.sop_classes), self._character_set) as pacs,
         ):
-            if pacs.holds(arrived):
+            there = pacs.holds(arrived)
+            if there and not self._also:
                 return Status.SUCCESS, "there-already"
             owner = subject.the_one(pacs.studies(arrived.study_instance_uid), arrived.study_instance_uid)
-            self._check_evidence(arrived, pacs)
-            if not pacs.takes(arrived.sop_class_uid):
-                raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "pacs-takes-no-such-class")
-            status = pacs.store(arrived, merge(arrived.data_set, owner, self._now()))
-            return status, "stored" if status == Status.SUCCESS else "pacs-status"
+            status = Status.SUCCESS if there else self._file(arrived, owner, pacs)
+            if status == Status.SUCCESS or status >> 12 == _WARNING:
+                self._also.do(arrived, owner, pacs, self._now())
+            return status, "pacs-status" if status else "there-already" if there else "stored"
+
+    def _file(self, arrived: Result, owner: Subject, pacs: Archive) -> int:
+        """Store the result under its subject; the PACS's status. Raises Refused, PeerFailure."""
+        self._check_evidence(arrived, pacs)
+        if not pacs.takes(arrived.sop_class_uid):
+            raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "pacs-takes-no-such-class")
+        return pacs.store(arrived, merge(arrived.data_set, owner, self._now()))
 
     def _check_evidence(self, arrived: Result, pacs: Archive) -> None:
         """Raises Refused unless the PACS holds every referenced instance in its series, as what it is said to be."""

@@ -17,6 +17,7 @@ from edge import rooms
 from edge.config import Settings
 from edge.config.relink import Relink
 from edge.errors import ConfigError, EnvironmentFailure
+from edge.relink import also
 from edge.relink.association import Association, House, Rejected, local_limit, unknown_caller
 from edge.relink.door import Door, parse_address
 from edge.relink.gateway import Gateway
@@ -61,7 +62,12 @@ class Room:
             associate=associate,
             answer=answer,
         )
-        gateway = Gateway(pacs, character_set=relink.pacs.character_set, evidence_wait=relink.evidence_wait_seconds)
+        gateway = Gateway(
+            pacs,
+            character_set=relink.pacs.character_set,
+            evidence_wait=relink.evidence_wait_seconds,
+            also=also.from_settings(self._settings),
+        )
         self._house = House(
             door=Door(relink),
             store=gateway.store,

@@ -31,5 +31,5 @@ def _unusable(why: str, which: str) -> EnvironmentFailure:
     return EnvironmentFailure(
         f"the secret cannot be used ({why})",
         which=which,
-        hint="one line, in a file that the deliver room's user may read",
+        hint="one line, in a file that the room's user may read",
     )
