@@ -67,9 +67,13 @@ def _lines(found: Iterable[DeliveryView]) -> Iterable[str]:
         wait = each.not_before - time.time()
         again = f" (again in {wait:.0f} s)" if each.state == "PENDING" and wait > 0 else ""
         yield (
-            f"{each.id:>6}  {each.state:<11}{each.destination:<18}{each.priority:<10}{each.attempts:>5}  "
+            f"{each.id:>6}  {each.state:<11}{each.destination:<18}{_priority(each):<10}{each.attempts:>5}  "
             f"{each.reason or '-':<24}{each.sop_instance_uid}{again}"
         )
+
+
+def _priority(each: DeliveryView) -> str:
+    return "urgent" if each.urgent_until > time.time() and each.ended_at is None else each.priority
 
 
 def _decide(args: Namespace, settings: Settings, journal: Journal) -> int:

@@ -29,6 +29,7 @@ class Route(Section, frozen=True, kw_only=True):
     deliver: tuple[Alias, ...] = ()
     send: tuple[Deliverable, ...] = ("succeeded", "partial", "failed")
     priority: Literal["stat", "routine", "backfill"] = "routine"
+    urgent_seconds: Seconds = 3600.0
     quiet_seconds: Seconds = 30.0
     max_wait_seconds: Seconds = 600.0
     max_study_age_days: Days = 7

@@ -101,11 +101,11 @@ class Dispatcher:
         )  # fmt: skip
         wanted = parcels.forms(self._settings, line.route)
         written = outbox.find(self._settings.outbox, request.report_uid)
-        found = parcels.adopted(request.report_uid, written.blob, wanted) if written else None
+        found = parcels.adopted(request.report_uid, written, wanted) if written else None
         if written is not None and found is not None:
             verdict = Verdict(written.outcome, written.reason)
             seen = Seen(tuple(work.members(self._journal, job)), (), ())
-            return verdict, self._deliver(job, request, verdict, found, seen)
+            return verdict, self._deliver(job, line, request, verdict, found, seen)
         return self._run(job, line, request, wanted)
 
     def _run(self, job: Job, line: Line, request: Request, wanted: Mapping[str, Form]) -> tuple[Verdict, bool]:
@@ -122,10 +122,10 @@ class Dispatcher:
             self._release(made, result, seen)
         except GateHit as hit:
             log.warning("report %s held: %s", request.report_uid, hit.reason)
-            return verdict, self._deliver(job, request, verdict, made, seen, held=hit.reason)
+            return verdict, self._deliver(job, line, request, verdict, made, seen, held=hit.reason)
         for uid, each in made.built.items():
             outbox.write(self._settings.outbox, uid, each.blob)
-        return verdict, self._deliver(job, request, verdict, made, seen)
+        return verdict, self._deliver(job, line, request, verdict, made, seen)
 
     def _look(self, job: Job, request: Request) -> tuple[Seen, Verdict]:
         members = tuple(work.members(self._journal, job))
@@ -185,17 +185,20 @@ class Dispatcher:
     def _told(self, request: Request, seen: Seen, verdict: Verdict, outputs: Mapping[UID, str]) -> str:
         return trace.told(request, seen.members, verdict, outputs=outputs, versions=self._software)
 
-    def _deliver(self, job: Job, request: Request, verdict: Verdict, made: Parcels, seen: Seen, held: str = "") -> bool:
+    def _deliver(
+        self, job: Job, line: Line, request: Request, verdict: Verdict, made: Parcels, seen: Seen, held: str = ""
+    ) -> bool:
         """Queue every object for its destinations, in the order in which they were made.
 
         Of what is `held` nothing was written and nothing is signed: a person looks, corrects the cause, and
         `edge jobs retry` makes it anew.
         """
         digests = made.digests()
+        urgent_seconds = line.route.urgent_seconds if made.urgent else 0.0
         outgoing = [
             Outgoing(
                 uid, made.built[uid].kind.sop_class_uid, alias, digests[uid],
-                NO_SIGNATURE if held else self._sign(uid, alias, digests[uid]), held,
+                NO_SIGNATURE if held else self._sign(uid, alias, digests[uid]), held, urgent_seconds,
             )
             for alias, uid in made.addresses
         ]  # fmt: skip

@@ -27,6 +27,7 @@ class Written:
     blob: bytes
     outcome: Outcome
     reason: str
+    urgent: bool
 
 
 def write(outbox: Path, report_uid: UID, blob: bytes) -> None:
@@ -45,4 +46,5 @@ def find(outbox: Path, report_uid: UID) -> Written | None:
         outcome = Outcome(view.outcome)
     except (FileNotFoundError, BadObject, ValueError):
         return None
-    return Written(blob, outcome, as_code(view.reason)) if view.sop_instance_uid == report_uid else None
+    urgent = any(finding.urgent for finding in view.findings)
+    return Written(blob, outcome, as_code(view.reason), urgent) if view.sop_instance_uid == report_uid else None

@@ -13,18 +13,24 @@ from dataclasses import dataclass
 from edge.config import Settings
 from edge.config.destinations import Destination
 from edge.config.routes import Route
+from edge.infer.outbox import Written
 from edge.records import UID, Result
 from edge.report.identity import BoxIdentity
 from edge.report.kinds import OLD_SR, SEG, SR, Form
 from edge.report.objects import Built, build
+from edge.report.sentence import urgent_findings
 
 
 @dataclass(frozen=True, slots=True)
 class Parcels:
-    """`built` in the order in which they are to be written and sent; `addresses` are (destination, object)."""
+    """`built` in the order in which they are to be written and sent; `addresses` are (destination, object).
+
+    `urgent`: something was found that the manifest calls urgent.
+    """
 
     built: Mapping[UID, Built]
     addresses: tuple[tuple[str, UID], ...]
+    urgent: bool
 
     def digests(self) -> dict[UID, str]:
         """SHA-256 of each object."""
@@ -47,12 +53,13 @@ def make(result: Result, box: BoxIdentity, wanted: Mapping[str, Form]) -> Parcel
     by_form = {form: build(result, box=box, form=form) for form in dict.fromkeys(wanted.values())}
     built = {each.sop_instance_uid: each for objects in by_form.values() for each in objects}
     addresses = ((alias, each.sop_instance_uid) for alias, form in wanted.items() for each in by_form[form])
-    return Parcels(built, tuple(addresses))
+    return Parcels(built, tuple(addresses), bool(urgent_findings(result)))
 
 
-def adopted(report_uid: UID, blob: bytes, wanted: Mapping[str, Form]) -> Parcels | None:
+def adopted(report_uid: UID, written: Written, wanted: Mapping[str, Form]) -> Parcels | None:
     """The report that an earlier attempt left, where it is all that `wanted` asks for; else None."""
     alone = all(form.sr is SR and not form.presentation for form in wanted.values())
-    if not alone or SEG.sop_class_uid.encode() in blob:
+    if not alone or SEG.sop_class_uid.encode() in written.blob:
         return None
-    return Parcels({report_uid: Built(SR, report_uid, blob)}, tuple((alias, report_uid) for alias in wanted))
+    built = {report_uid: Built(SR, report_uid, written.blob)}
+    return Parcels(built, tuple((alias, report_uid) for alias in wanted), written.urgent)

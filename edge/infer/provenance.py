@@ -217,6 +217,7 @@ def _vocabulary(
         package.purpose,
         package.population,
         *(code.meaning for code in coded),
+        *(plain(measurement.unit.value) for measurement in result.measurements),
     )
     equipment = (
         box.manufacturer,

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from edge.journal.database import Row
 from edge.journal.journal import Journal
 from edge.journal.pausing import NOT_PAUSED
 from edge.journal.work import PRIORITIES
-from edge.records import UID, Delivery, DeliveryState
+from edge.records import UID, Delivery, DeliveryState, Priority
 
 _LONGEST_PAUSE_SECONDS = 3600.0
+_LONGEST_URGENT_SECONDS = 86400.0
 _TOO_LATE = (DeliveryState.SUPERSEDED, DeliveryState.DISCARDED)
 
 
 def due(journal: Journal, destination: str, limit: int = 64) -> list[Delivery]:
-    """Deliveries to `destination` whose time has come: the most urgent first, then the oldest; none while paused.
+    """Deliveries to `destination` whose time has come: urgent findings first, then by priority, then the oldest.
 
-    A moment too far ahead was written by a clock that has been set back since: it has come too.
+    None while paused. An urgent mark only ever raises: while it lasts the delivery is of priority stat; afterwards it
+    is what its route made it. A moment too far ahead was written by a clock that has been set back since: a pause
+    that ends then is over, a mark that lasts until then is not believed.
     """
     now = journal.clock()
     rows = journal.database.rows(
-        "SELECT * FROM delivery WHERE state = 'PENDING' AND destination = ? AND (not_before <= ? OR not_before > ?) "
-        f"AND {NOT_PAUSED} ORDER BY priority, id LIMIT ?",
-        (destination, now, now + _LONGEST_PAUSE_SECONDS, limit),
+        "SELECT *, urgent_until > ? AND urgent_until <= ? AS urgent FROM delivery "
+        "WHERE state = 'PENDING' AND destination = ? AND (not_before <= ? OR not_before > ?) "
+        f"AND {NOT_PAUSED} ORDER BY urgent DESC, priority, id LIMIT ?",
+        (now, now + _LONGEST_URGENT_SECONDS, destination, now, now + _LONGEST_PAUSE_SECONDS, limit),
     )
-    return [delivery(row) for row in rows]
+    return [
+        dataclasses.replace(delivery(row), priority=Priority.STAT) if row["urgent"] else delivery(row) for row in rows
+    ]
 
 
 def sent(journal: Journal, item: Delivery, warning: str = "") -> None:

@@ -23,7 +23,7 @@ _JOB = (
 _DELIVERY = (
     "SELECT delivery.id, delivery.state, delivery.reason, delivery.destination, delivery.sop_instance_uid, "
     "delivery.job, unit.package, job.outcome, delivery.priority, delivery.attempts, delivery.not_before, "
-    "delivery.created_at, delivery.ended_at "
+    "delivery.urgent_until, delivery.created_at, delivery.ended_at "
     "FROM delivery JOIN job ON job.id = delivery.job JOIN unit ON unit.id = job.unit"
 )
 
@@ -51,7 +51,10 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """A delivery as `edge deliveries list` shows it; `not_before` is when a PENDING one is tried again."""
+    """A delivery as `edge deliveries list` shows it; `not_before` is when a PENDING one is tried again.
+
+    `urgent_until` is when the mark of an urgent finding ends; 0 where there is none.
+    """
 
     id: int
     state: str
@@ -64,6 +67,7 @@ class DeliveryView:
     priority: str
     attempts: int
     not_before: float
+    urgent_until: float
     created_at: float
     ended_at: float | None
 

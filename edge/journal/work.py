@@ -40,7 +40,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A result to be delivered: one file in the outbox, one destination."""
+    """An object to be delivered: one file in the outbox, one destination.
+
+    `urgent_seconds`: how long from now it goes before all that is not urgent; 0 where it is not.
+    """
 
     sop_instance_uid: UID
     sop_class_uid: UID
@@ -48,6 +51,7 @@ class Outgoing:
     sha256: str
     signature: str
     held: str = ""
+    urgent_seconds: float = 0.0
 
 
 def new_instances(journal: Journal, limit: int = 64) -> list[Instance]:
@@ -303,8 +307,8 @@ def _supersede(journal: Journal, job: Job) -> None:
 def _queue(journal: Journal, job: Job, item: Outgoing) -> None:
     now = journal.clock()
     added = journal.database.execute(
-        "INSERT INTO delivery (job, sop_instance_uid, sop_class_uid, destination, priority, state, reason, "
-        "created_at, sha256, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO delivery (job, sop_instance_uid, sop_class_uid, destination, priority, urgent_until, state, "
+        "reason, created_at, sha256, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (sop_instance_uid, destination) DO NOTHING",
         (
             job.id,
@@ -312,6 +316,7 @@ def _queue(journal: Journal, job: Job, item: Outgoing) -> None:
             item.sop_class_uid,
             item.destination,
             PRIORITIES.index(job.priority),
+            now + item.urgent_seconds if item.urgent_seconds else 0.0,
             "HELD" if item.held else "PENDING",
             item.held,
             now,

@@ -160,7 +160,8 @@ def _polyline(group: Group, region: Region) -> bytes:
 
 
 def _label(group: Group, region: Region, source: Source) -> bytes:
-    words = finding_sentence(group.finding) if group.finding else group.code.meaning
+    sources = {source.sop_instance_uid: source}
+    words = finding_sentence(group.finding, sources) if group.finding else group.code.meaning
     return _text_object(f"{Phrase.AI}: {words}", "PIXEL", text_box(region, source))
 
 

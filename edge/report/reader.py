@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from edge.errors import BadObject
 from edge.records import Code
 from edge.report import codes
+from edge.report.kinds import SEG
 from edge.report.tree import NO_CODE, Node, printable, read_tree
 
 
@@ -48,6 +49,7 @@ class FindingView:
     calibrated: bool
     threshold: float | None
     tracking_uid: str
+    urgent: bool
     regions: tuple[RegionView, ...]
     measurements: tuple[Measurement, ...]
 
@@ -175,6 +177,7 @@ def _finding(group: Node) -> FindingView:
         calibrated=score is not None and _same(score.name, codes.CERTAINTY_OF_FINDING),
         threshold=_number(_parameters(group).get("threshold", "")),
         tracking_uid=group.first_text(codes.TRACKING_UNIQUE_IDENTIFIER),
+        urgent=any(_same(node.code, codes.ACTIONABLE) for node in group.find(codes.FINDING_CATEGORY)),
         regions=tuple(_regions(group)),
         measurements=tuple(_measurements(group, score)),
     )
@@ -218,4 +221,5 @@ def _evidence(dataset: Dataset) -> Iterator[str]:
     for study in dataset.get("CurrentRequestedProcedureEvidenceSequence") or ():
         for series in study.get("ReferencedSeriesSequence") or ():
             for instance in series.get("ReferencedSOPSequence") or ():
-                yield printable(instance.get("ReferencedSOPInstanceUID"))
+                if instance.get("ReferencedSOPClassUID") != SEG.sop_class_uid:  # ours, no image
+                    yield printable(instance.get("ReferencedSOPInstanceUID"))

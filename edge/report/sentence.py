@@ -1,17 +1,38 @@
-"""The first thing a radiologist reads: what was looked for, what was found, how sure, by what."""
+"""The first thing a radiologist reads: what was looked for, what was found and where, how sure, by what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge import reasons
-from edge.records import Finding, Outcome, PackageIdentity, Result
-from edge.report.words import Phrase, plain, plain_package, score_text, threshold_percent, threshold_text
+from edge.records import UID, Finding, Measurement, Outcome, PackageIdentity, Result, Source
+from edge.report.side import side
+from edge.report.words import (
+    Phrase,
+    measurement_text,
+    plain,
+    plain_package,
+    score_text,
+    threshold_percent,
+    threshold_text,
+)
 
 
 def sentence(result: Result) -> str:
     """The report in plain English, of fixed phrases, the manifest's words and numbers only."""
     package = plain_package(result.package)
-    parts = [*_caution(package), *_body(result), _author(package), Phrase.NOT_VERIFIED]
+    parts = [*_caution(package), *_urgent(result), *_body(result), _author(package), Phrase.NOT_VERIFIED]
     return " ".join(f"{part}." for part in parts)
+
+
+def urgent_findings(result: Result) -> list[Finding]:
+    """What was found of what the manifest calls urgent."""
+    return [finding for finding in result.findings if finding.present and finding.urgent]
+
+
+def _urgent(result: Result) -> list[str]:
+    names = dict.fromkeys(plain(finding.code.meaning) for finding in urgent_findings(result))
+    return [f"{Phrase.URGENT}: {'; '.join(names)}"] if names else []
 
 
 def _caution(package: PackageIdentity) -> list[str]:
@@ -33,18 +54,38 @@ def _body(result: Result) -> list[str]:
 
 
 def _analysed(result: Result) -> list[str]:
+    parts = [*_outlined(result), *_measured(result)]
     if not result.findings:
-        return [Phrase.NOTHING_DETECTED]
+        return parts or [Phrase.NOTHING_DETECTED]
+    sources = {source.sop_instance_uid: source for source in result.sources}
     detected_first = sorted(result.findings, key=lambda finding: not finding.present)
-    parts = [f"{Phrase.LOOKED_FOR} " + "; ".join(finding_sentence(finding) for finding in detected_first)]
+    found = "; ".join(finding_sentence(finding, sources) for finding in detected_first)
+    parts.insert(0, f"{Phrase.LOOKED_FOR} {found}")
     if any(not finding.present and not finding.rule_out for finding in result.findings):
         parts.append(Phrase.NOT_DETECTED_IS_NOT_ABSENT)
     return parts
 
 
-def finding_sentence(finding: Finding) -> str:
-    """One finding: whether it was detected, and how sure."""
-    return f"{plain(finding.code.meaning)}: {_presence(finding)} ({_certainty(finding)})"
+def _outlined(result: Result) -> list[str]:
+    names = dict.fromkeys(plain(segment.code.meaning) for segment in result.segments)
+    return [f"{Phrase.OUTLINED}: {'; '.join(names)}"] if names else []
+
+
+def _measured(result: Result) -> list[str]:
+    numbers = [_measurement(measurement) for measurement in result.measurements]
+    return [f"{Phrase.MEASURED}: {'; '.join(numbers)}"] if numbers else []
+
+
+def _measurement(measurement: Measurement) -> str:
+    of = f" {Phrase.OF} {plain(measurement.finding.meaning)}" if measurement.finding else ""
+    number = f"{measurement_text(measurement.value)} {plain(measurement.unit.value)}"
+    return f"{plain(measurement.code.meaning)}{of}: {number}"
+
+
+def finding_sentence(finding: Finding, sources: Mapping[UID, Source]) -> str:
+    """One finding: whether it was detected, on which side where there is a region, and how sure."""
+    where = f", {side(finding.regions, sources)}" if finding.present and finding.regions else ""
+    return f"{plain(finding.code.meaning)}: {_presence(finding)}{where} ({_certainty(finding)})"
 
 
 def _presence(finding: Finding) -> str:

@@ -47,6 +47,7 @@ def _finding_json(finding: FindingView) -> dict[str, object]:
     return {
         "code": _code(finding.code),
         "present": finding.present,
+        "urgent": finding.urgent,
         "presence": _code(finding.presence) if finding.presence.value else None,
         "score": finding.score,
         "calibrated": finding.calibrated,

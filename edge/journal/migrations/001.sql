@@ -76,6 +76,7 @@ CREATE TABLE delivery (
     sop_class_uid    TEXT NOT NULL CHECK (length(sop_class_uid) BETWEEN 1 AND 64 AND sop_class_uid NOT GLOB '*[^0-9.]*'),
     destination      TEXT NOT NULL CHECK (length(destination) BETWEEN 1 AND 64 AND destination NOT GLOB '*[^a-z0-9_-]*'),
     priority         INTEGER NOT NULL CHECK (priority IN (0, 1, 2)),
+    urgent_until     REAL NOT NULL DEFAULT 0,
     state            TEXT NOT NULL CHECK (state IN ('PENDING', 'SENT', 'HELD', 'FAILED', 'SUPERSEDED', 'DISCARDED')),
     reason           TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 64 AND reason NOT GLOB '*[^A-Za-z0-9_.:-]*'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
