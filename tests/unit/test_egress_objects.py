@@ -12,6 +12,7 @@ from golden.object_cases import BOX, CASES, FORMS, disc, pointed, segmented
 from golden.sr_cases import explode, implode
 
 from edge.errors import GateHit
+from edge.infer import outbox, parcels
 from edge.infer.allow_list import ALLOWED
 from edge.infer.egress import release
 from edge.infer.provenance import ours
@@ -158,3 +159,15 @@ def test_a_report_follows_what_it_refers_to():
             order = [each.kind.modality for each in build(case, box=BOX, form=form)]
             assert order[-1] == "SR"
             assert order.count("SR") == 1
+
+
+def test_the_parcels_of_an_urgent_finding_are_urgent_also_when_adopted(tmp_path):
+    wanted = {"archive": FORMS["no-segments"]}
+    for name in ("urgent", "pointed"):
+        made = parcels.make(CASES[name], BOX, wanted)
+        ((uid, built),) = made.built.items()
+        outbox.write(tmp_path, uid, built.blob)
+        written = outbox.find(tmp_path, uid)
+
+        assert made.urgent == (name == "urgent")
+        assert parcels.adopted(uid, written, wanted) == made

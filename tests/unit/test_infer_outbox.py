@@ -22,7 +22,7 @@ def found(folder: Path, blob: bytes) -> outbox.Written | None:
 
 def test_a_whole_report_is_adopted_with_its_outcome(tmp_path: Path) -> None:
     outbox.write(tmp_path, REPORT_UID, GOLDEN)
-    assert outbox.find(tmp_path, REPORT_UID) == outbox.Written(GOLDEN, Outcome.SUCCEEDED, "")
+    assert outbox.find(tmp_path, REPORT_UID) == outbox.Written(GOLDEN, Outcome.SUCCEEDED, "", urgent=False)
 
 
 @pytest.mark.parametrize("length", [0, 1, 132, PAGE, 2 * PAGE, 3 * PAGE, len(GOLDEN) - 2, len(GOLDEN) - 1])

@@ -277,3 +277,36 @@ def test_failure_in_a_nested_use_undoes_all(journal: Journal) -> None:
         broken()
     assert work.new_instances(journal) == [instance]
     assert views.jobs(journal) == []
+
+
+def queue(journal: Journal, number: int, priority: Priority, urgent_seconds: float = 0.0) -> None:
+    """A segmentation and its report, in that order."""
+    work.route(journal, store(journal, number), [target(priority=priority)])
+    items = [
+        work.Outgoing(UID(f"2.25.{number}{end}"), UID("1.66"), "archive", "e" * 64, "f" * 128, "", urgent_seconds)
+        for end in (1, 2)
+    ]
+    finish(journal, work.lease(journal, 60), report=items[1].sop_instance_uid, outgoing=items)
+
+
+def test_urgent_results_go_first_until_their_mark_ends(journal: Journal) -> None:
+    queue(journal, 1, Priority.ROUTINE)
+    queue(journal, 2, Priority.STAT)
+    queue(journal, 3, Priority.BACKFILL, urgent_seconds=600)
+
+    def order() -> list[tuple[str, str]]:
+        return [(each.sop_instance_uid, str(each.priority)) for each in outgoing.due(journal, "archive")]
+
+    stat, routine = [("2.25.21", "stat"), ("2.25.22", "stat")], [("2.25.11", "routine"), ("2.25.12", "routine")]
+    assert order() == [("2.25.31", "stat"), ("2.25.32", "stat"), *stat, *routine]
+    journal.clock.now += 601  # type: ignore[attr-defined]
+    assert order() == [*stat, *routine, ("2.25.31", "backfill"), ("2.25.32", "backfill")]
+    journal.clock.now -= 500_000  # type: ignore[attr-defined]
+    assert order()[-1] == ("2.25.32", "backfill"), "a mark of a clock that was set back is not believed"
+
+
+def test_a_mark_never_lowers_what_a_route_gave(journal: Journal) -> None:
+    queue(journal, 1, Priority.STAT, urgent_seconds=1)
+    journal.clock.now += 2  # type: ignore[attr-defined]
+    queue(journal, 2, Priority.ROUTINE)
+    assert [str(each.priority) for each in outgoing.due(journal, "archive")] == ["stat", "stat", "routine", "routine"]
