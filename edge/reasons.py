@@ -46,6 +46,18 @@ _ALL = (
     ),
     Reason("study-too-old", Outcome.NOT_ATTEMPTED, _TOO_OLD, "The study is older than the route accepts"),
     Reason("no-images", Outcome.NOT_ATTEMPTED, _OBJECT_SET_INCOMPLETE, "No image of the unit is stored any more"),
+    Reason(
+        "images-missing",
+        Outcome.NOT_ATTEMPTED,
+        _OBJECT_SET_INCOMPLETE,
+        "The unit has not exactly the images that the model package needs",
+    ),
+    Reason(
+        "uneven-slices",
+        Outcome.NOT_ATTEMPTED,
+        _OBJECT_SET_INCOMPLETE,
+        "The images are not evenly spaced slices of one volume",
+    ),
     Reason("unreadable", Outcome.FAILED, _OBJECTS_INCORRECTLY_FORMATTED, "The object cannot be parsed as DICOM"),
     Reason("undecodable", Outcome.FAILED, _OBJECTS_INCORRECTLY_FORMATTED, "The pixel data cannot be decoded"),
     Reason("no-pixel-data", Outcome.NOT_ATTEMPTED, _OBJECT_TYPES_NOT_SUPPORTED, "The object has no pixel data"),

@@ -196,8 +196,7 @@ def _session(package: Package) -> Session:
 def _alone(picture: Part10, package: Package, session: Session) -> dict[str, float]:
     """Milliseconds of each stage of one image, with nothing of the appliance around it."""
     answer = evaluate(
-        BytesIO(picture.data_set),
-        picture.transfer_syntax_uid,
+        [(BytesIO(picture.data_set), picture.transfer_syntax_uid)],
         package.manifest,
         session,
         max_frame_bytes=_MOST_FRAME_BYTES,

@@ -201,7 +201,7 @@ def _try(args: argparse.Namespace) -> int:
             first = problems[0]
             raise PackageError(f"the package is not fit to run: {first.what}", which=first.where, hint=first.hint)
         with Bench(package) as bench:
-            rows = [bench.attempt(path, args.png) for path in args.files]
+            rows = list(bench.attempts(args.files, args.png))
     if args.json:
         results = [asdict(row) for row in rows]
         print_json({"package": package.manifest.name, "digest": package.digest, "results": results})

@@ -16,3 +16,4 @@ class Infer(Section, frozen=True, kw_only=True):
     providers: tuple[Literal["auto", "cpu", "cuda", "tensorrt"], ...] = ("auto",)
     attempts: Count = 3
     max_frame_mib: Count = 1024
+    max_unit_mib: Count = 2048

@@ -49,14 +49,23 @@ def check(rules: Mapping[str, Rule], dataset: Dataset, received: datetime.date) 
     for keyword, rule in rules.items():
         if keyword in STATISTICS:
             continue
-        texts = values(dataset, keyword)
-        if keyword == "PatientAge" and not texts:
-            texts = _age_by_dates(dataset)
-            if not texts and not _may_meet_by_then(rule, dataset, received):
-                return f"not-applicable:{keyword}"
+        texts = attribute(dataset, keyword)
+        if keyword == "PatientAge" and not texts and not _may_meet_by_then(rule, dataset, received):
+            return f"not-applicable:{keyword}"
         if not _meets(rule, texts, keyword):
             return f"not-applicable:{keyword}"
     return ""
+
+
+def met(rules: Mapping[str, Rule], dataset: Dataset) -> bool:
+    """Whether an image's attributes meet all of `rules`. Raises Refusal as `check`."""
+    return all(_meets(rule, attribute(dataset, keyword), keyword) for keyword, rule in rules.items())
+
+
+def attribute(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """The values of an attribute; a patient's age that is not there, by the dates of birth and study."""
+    texts = values(dataset, keyword)
+    return _age_by_dates(dataset) if keyword == "PatientAge" and not texts else texts
 
 
 def check_statistics(rules: Mapping[str, Rule], statistics: Mapping[str, float]) -> str:

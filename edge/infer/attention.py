@@ -1,11 +1,11 @@
-"""Where a model looked: a class-activation map to one outline in stored pixel coordinates.
+"""Where a model looked: a heat map to at most three outlines in stored pixel coordinates.
 
-In: the map of one class, as the worker gave it, and how the frame became the tensor. Out: a closed polygon around
-the map's peak, or nothing where the map has none. It says "here the score came from", not "here the disease ends":
-reports call it the outline of the model's attention, and nothing is ever measured in it.
+In: the map of one class, as the worker gave it, and how the frame became the tensor. Out: closed polygons, the one
+around the map's peak first, or nothing where the map has none. They say "here the score came from", not "here the
+disease ends": reports call them the outline of the model's attention, and nothing is ever measured in them.
 
-The map is coarse (18 x 18, say), so it is interpolated first; the outline encloses all that hangs together with the
-peak and lies above a level between the map's median and its highest value.
+The map is coarse (18 x 18, say), so it is interpolated first; an outline encloses what hangs together above a level
+between the map's median and its highest value.
 """
 
 from __future__ import annotations
@@ -30,31 +30,34 @@ their area; each holds the centre of all of them.
 _FINE = 72
 """Places along the longer side of the interpolated map."""
 _LARGEST = 512
+_MOST_OUTLINES = 3
 _DECIMALS = 2
 
 
-def outline(heat: Heat, plan: ResamplePlan | Placement) -> tuple[tuple[float, float], ...]:
-    """A closed polygon of (column, row) pairs in stored pixels, corner origin; empty where there is no peak.
+def outlines(heat: Heat, plan: ResamplePlan | Placement) -> list[tuple[tuple[float, float], ...]]:
+    """At most three closed polygons of (column, row) pairs in stored pixels, corner origin; the strongest first.
 
     Parameters
     ----------
     heat : (rows, columns), finite
-        The class-activation map; it covers the whole tensor.
+        The map; it covers the whole tensor.
     plan : ResamplePlan or Placement
         From the stored frame to the tensor.
     """
     if min(heat.shape) < 2 or max(heat.shape) > _LARGEST:
-        return ()
+        return []
     fine = interpolated(heat)
     median, highest = float(np.median(fine)), float(fine.max())
     if not highest > median:
-        return ()
-    cells = peak_boundary(fine, median + LEVEL * (highest - median))
-    if not len(cells):
-        return ()
+        return []
     size = np.array([plan.out_shape[1] / fine.shape[1], plan.out_shape[0] / fine.shape[0]])
-    stored: Points = np.clip(plan.to_stored(cells * size), 0.0, plan.in_shape[::-1]).round(_DECIMALS)
-    if not np.ptp(stored, axis=0).all():
+    found = (_stored(cells * size, plan) for cells in boundaries(fine, median + LEVEL * (highest - median)))
+    return [points for points in found if points]
+
+
+def _stored(points: Points, plan: ResamplePlan | Placement) -> tuple[tuple[float, float], ...]:
+    stored: Points = np.clip(plan.to_stored(points), 0.0, plan.in_shape[::-1]).round(_DECIMALS)
+    if not len(stored) or not np.ptp(stored, axis=0).all():
         return ()  # all of it lies in the padding around the image
     return tuple((float(column), float(row)) for column, row in _without_repeats(stored))
 
@@ -70,18 +73,16 @@ def interpolated(heat: Heat) -> Heat:
     return heat
 
 
-def peak_boundary(heat: Heat, level: float) -> Points:
-    """The outer boundary, clockwise, of what is above `level` and hangs together (4-connected) with the peak.
+def boundaries(heat: Heat, level: float) -> list[Points]:
+    """The outer boundaries, clockwise, of what lies above `level` and hangs together (4-connected), strongest first.
 
     Through the middles of the boundary's unit steps, not its corners: a staircase becomes a slope, and the polygon
-    never leaves the region.
+    never leaves the region. None where the whole range of the map is less than a float32 can tell.
     """
     found = heatmap_components(heat, level, diagonals=False)
-    if not len(found):
-        return np.empty((0, 2))  # the whole range of the map is less than a float32 can tell
-    strongest = int(found["max"].argmax())
-    (corners,) = component_contours(heat, level, found[strongest : strongest + 1], diagonals=False)
-    return _without_straight(_middles(corners))
+    strongest = found[np.argsort(-found["max"], kind="stable")[:_MOST_OUTLINES]]
+    corners = component_contours(heat, level, strongest, diagonals=False)
+    return [_without_straight(_middles(each)) for each in corners]
 
 
 def _middles(corners: npt.NDArray[np.int32]) -> Points:

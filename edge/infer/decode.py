@@ -7,8 +7,10 @@ only: codecs may crash there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_frames, get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
@@ -23,30 +25,44 @@ RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 _GE_PRIVATE_BIG_ENDIAN = "1.2.840.113619.5.2"
 
 
-def decode(header: Header, pixels: Pixels, transfer_syntax_uid: str, *, max_bytes: int, index: int = 0) -> Frame:
-    """Frame `index` of the image.
+def decode(header: Header, pixels: Pixels, transfer_syntax_uid: str, *, max_bytes: int) -> Frame:
+    """The first frame of the image.
 
     Raises
     ------
     Refusal
         `no-pixel-data`, `unsupported-pixels`, `too-large` (a frame of more than `max_bytes`) or `undecodable`.
     """
+    return next(frames(header, pixels, transfer_syntax_uid, max_bytes=max_bytes))
+
+
+def frames(header: Header, pixels: Pixels, transfer_syntax_uid: str, *, max_bytes: int) -> Iterator[Frame]:
+    """Every frame of the image, one after the other. Raises as `decode`."""
     if header.pixel_keyword not in ("", "PixelData"):
         raise Refusal("unsupported-pixels", "floating point pixels are not taken")
     if pixels.frame_bytes > max_bytes:
         raise Refusal("too-large", "the frame is larger than the box decodes")
     value, encapsulated = pixel_value(header)
-    try:
-        if encapsulated:
-            frame = _compressed(bytes(get_frame(bytes(value), index, number_of_frames=pixels.number_of_frames)),
-                                pixels, transfer_syntax_uid)  # fmt: skip
-        else:
-            frame = _native(value, pixels, transfer_syntax_uid, header, index)
-        return _corrected(frame, pixels)
-    except (Refusal, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001 - decoders raise anything, and their texts may hold received values
-        raise Refusal("undecodable", "the pixel data cannot be decoded") from None
+    parts = _parts(value, pixels) if encapsulated else iter(())
+    for index in range(pixels.number_of_frames):
+        try:
+            if encapsulated:
+                frame = _compressed(bytes(next(parts)), pixels, transfer_syntax_uid)
+            else:
+                frame = _native(value, pixels, transfer_syntax_uid, header, index)
+            yield _corrected(frame, pixels)
+        except (Refusal, MemoryError, GeneratorExit):
+            raise
+        except Exception:  # noqa: BLE001 - decoders raise anything, and their texts may hold received values
+            raise Refusal("undecodable", "the pixel data cannot be decoded") from None
+
+
+def _parts(value: memoryview, pixels: Pixels) -> Iterator[bytes]:
+    """The compressed frames. Of one frame all fragments are its own, whatever the offset table says."""
+    if pixels.number_of_frames == 1:
+        yield get_frame(bytes(value), 0, number_of_frames=1)
+    else:
+        yield from generate_frames(bytes(value), number_of_frames=pixels.number_of_frames)
 
 
 def _native(value: memoryview, pixels: Pixels, transfer_syntax_uid: str, header: Header, index: int) -> Frame:

@@ -6,11 +6,8 @@ again when another attempt may help. Whatever one object does, the room goes on.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
-import mmap
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,19 +18,22 @@ from edge import crypto, reasons
 from edge.config import Settings
 from edge.errors import GateHit, JournalError, SealError
 from edge.infer import egress, outbox, parcels, pipeline, trace
+from edge.infer.gather import Gathered
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
 from edge.infer.meter import Meter
 from edge.infer.parcels import Parcels
 from edge.infer.pipeline import Request, Verdict
 from edge.infer.pool import Pool
+from edge.infer.postprocess import mask_bytes
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
 from edge.infer.roster import Line, Roster
 from edge.journal import Journal, work
 from edge.journal.work import Outgoing
 from edge.operate.logs import frames
-from edge.records import UID, Instance, Job, Outcome, Result, Source
+from edge.packages.package import Package
+from edge.records import UID, Instance, Job, Outcome, Result, Scope, Source
 from edge.report.identity import BoxIdentity
 from edge.report.kinds import Form
 from edge.statement import result_statement
@@ -41,9 +41,6 @@ from edge.vault import Opener
 
 NO_SIGNATURE = "0" * 128
 """What a HELD delivery carries: deliver refuses it, so moving its state alone lets nothing out."""
-
-_BESIDE_THE_FRAME = 64 << 20
-"""Bytes that an image may have beside its largest frame: attributes, overlays, padding."""
 
 log = logging.getLogger("edge.infer")
 
@@ -139,30 +136,39 @@ class Dispatcher:
 
     def examine(self, request: Request, members: tuple[Instance, ...]) -> tuple[Seen, Verdict]:
         """Let the package look at `members`; what `edge replay` does again. Nothing is recorded."""
-        instance = members[-1]
+        if request.scope is Scope.IMAGE:
+            members = members[-1:]
         try:
-            dataset = self._headers.take(instance)
+            datasets = tuple(self._headers.take(instance) for instance in members)
         except (Refusal, SealError) as error:
             reason = error.reason if isinstance(error, Refusal) else "sealed-object-damaged"
-            return Seen(members, (pipeline.source(instance, None),), ()), pipeline.stopped(reason)
+            return Seen(members, tuple(pipeline.source(each, None) for each in members), ()), pipeline.stopped(reason)
         manifest = request.package.manifest
-        received = datetime.datetime.fromtimestamp(instance.received_at, datetime.UTC).date()
-        verdict = pipeline.look(manifest, dataset, received, lambda: self._evaluate(request.package.digest, instance))
-        return Seen(members, (pipeline.source(instance, dataset),), (dataset,)), verdict
+        received = datetime.datetime.fromtimestamp(max(each.received_at for each in members), datetime.UTC).date()
+        verdict = pipeline.look(
+            manifest, datasets, received, lambda images: self._evaluate(request.package, members, datasets, images)
+        )
+        looked = verdict.images or tuple(range(len(members)))
+        sources = tuple(pipeline.source(members[image], datasets[image]) for image in looked)
+        return Seen(members, sources, tuple(datasets[image] for image in looked)), verdict
 
-    def _evaluate(self, digest: str, instance: Instance) -> tuple[Answer, str]:
+    def _evaluate(
+        self, package: Package, members: tuple[Instance, ...], datasets: tuple[Dataset, ...], images: tuple[int, ...]
+    ) -> tuple[Answer, str]:
         """Unseal into anonymous memory that only the worker gets, and let it look."""
-        most = (self._settings.infer.max_frame_mib << 20) + _BESIDE_THE_FRAME
+        infer = self._settings.infer
         try:
-            data, size = _unsealed(self._opener, instance, most)
+            gathered = Gathered(
+                self._opener, [members[image] for image in images],
+                most_each=infer.max_frame_mib << 20, most=infer.max_unit_mib << 20,
+                mask_bytes=mask_bytes(package.manifest, [datasets[image] for image in images]),
+            )  # fmt: skip
         except SealError:
             return Answer(reason="sealed-object-damaged"), ""
         except Refusal as refusal:
             return Answer(reason=refusal.reason), ""
-        try:
-            return self._pool.evaluate(digest, data, size, instance.transfer_syntax_uid)
-        finally:
-            os.close(data)
+        with gathered:
+            return self._pool.evaluate(package.digest, gathered.descriptor, gathered.run)
 
     def _release(self, made: Parcels, result: Result, seen: Seen) -> None:
         """Let every object pass, or none: raises GateHit."""
@@ -235,27 +241,3 @@ class Dispatcher:
             "job %d attempt %d: %s %s %s%.1f ms %s", job.id, job.attempts, verdict.outcome, verdict.reason or "-",
             f"{verdict.error} " if verdict.error else "", milliseconds, stages,
         )  # fmt: skip
-
-
-def _unsealed(opener: Opener, instance: Instance, most: int) -> tuple[int, int]:
-    """The data set in anonymous memory: (descriptor, size). Raises SealError, or Refusal over `most` bytes."""
-    size = opener.size(instance.object_id)
-    if size > most:
-        # every lane may hold one at a time, and what receive takes can be larger than what all of them may hold
-        raise Refusal("too-large", "the object is larger than any with a frame that the box decodes")
-    descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
-    try:
-        os.ftruncate(descriptor, max(1, size))
-        target = mmap.mmap(descriptor, max(1, size))
-        try:
-            opener.read_into(instance.object_id, memoryview(target)[:size])
-        except SealError as error:
-            # the frames of its traceback hold the view, and the view the memory
-            raise error.with_traceback(None) from None
-        finally:
-            with contextlib.suppress(BufferError):
-                target.close()
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, max(1, size)

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
 from edge import reasons
-from edge.infer import applicability, described, postprocess
+from edge.infer import applicability, described, postprocess, slices
 from edge.infer.header import number, values
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
 from edge.packages.manifest import Manifest
 from edge.packages.package import Package
-from edge.records import UID, Finding, Instance, Outcome, Result, Scope, Source
+from edge.records import UID, Finding, Instance, Measurement, Outcome, Result, Scope, Segment, Source
 from edge.report.identity import report_uid, series_uid
 
-Evaluate = Callable[[], tuple[Answer, str]]
-"""Runs the model on the image; the answer and the provider that gave it."""
+Evaluate = Callable[[tuple[int, ...]], tuple[Answer, str]]
+"""Runs the model on these images of the unit; the answer and the provider that gave it."""
 
 _DIRECTION = re.compile(r"[ALRPHF]{1,3}")
 
@@ -49,7 +49,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How looking ended. `error` is the class name of what was raised in the worker, for the log."""
+    """How looking ended. `error` is the class name of what was raised in the worker, for the log.
+
+    `images`: the places of the images that the model was given, in its order; empty where it was given none.
+    """
 
     outcome: Outcome
     reason: str = ""
@@ -57,33 +60,47 @@ class Verdict:
     provider: str = ""
     error: str = ""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+    measurements: tuple[Measurement, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    images: tuple[int, ...] = ()
 
 
-def look(manifest: Manifest, dataset: Dataset, received: datetime.date, evaluate: Evaluate) -> Verdict:
-    """Whether the package declares itself for the image and, if so, what its model finds; never raises."""
+def look(manifest: Manifest, datasets: Sequence[Dataset], received: datetime.date, evaluate: Evaluate) -> Verdict:
+    """Which of a unit's images the package declares itself for and, if any, what its model finds; never raises."""
     try:
-        reason = applicability.check(manifest.applicability, dataset, received)
+        images, reason = applicable(manifest, datasets, received)
     except Refusal as refusal:
         return stopped(refusal.reason)
     if reason:
         return stopped(reason)
-    answer, provider = evaluate()
+    answer, provider = evaluate(images)
     if answer.reason:
-        return stopped(answer.reason, provider, answer)
+        return stopped(answer.reason, provider, answer, images)
     try:
-        found = postprocess.findings(manifest, answer.outputs)
-        found = postprocess.with_regions(manifest, found, answer.maps, dataset, answer.alignments)
+        found = postprocess.found(manifest, [datasets[image] for image in images], answer)
     except Refusal as refusal:
-        return stopped(refusal.reason, provider, answer)
-    return Verdict(Outcome.SUCCEEDED, "", found, provider, "", answer.milliseconds)
+        return stopped(refusal.reason, provider, answer, images)
+    return Verdict(
+        Outcome.SUCCEEDED, "", found.findings, provider, "", answer.milliseconds,
+        measurements=found.measurements, segments=found.segments, images=images,
+    )  # fmt: skip
 
 
-def stopped(reason: str, provider: str = "", answer: Answer | None = None) -> Verdict:
+def applicable(manifest: Manifest, datasets: Sequence[Dataset], received: datetime.date) -> tuple[tuple[int, ...], str]:
+    """The images that meet the rules, in the model's order; where none does, why the last one does not."""
+    checked = [applicability.check(manifest.applicability, dataset, received) for dataset in datasets]
+    kept = [image for image, reason in enumerate(checked) if not reason]
+    if not kept:
+        return (), checked[-1] if checked else "no-images"
+    return tuple(kept[place] for place in slices.ordered([datasets[image] for image in kept])), ""
+
+
+def stopped(reason: str, provider: str = "", answer: Answer | None = None, images: tuple[int, ...] = ()) -> Verdict:
     """A verdict without findings: the outcome is the one that the catalogue gives the reason."""
     outcome = reasons.look_up(reason).outcome
     if answer is None:
-        return Verdict(outcome, reason, provider=provider)
-    return Verdict(outcome, reason, (), provider, answer.error, answer.milliseconds)
+        return Verdict(outcome, reason, provider=provider, images=images)
+    return Verdict(outcome, reason, (), provider, answer.error, answer.milliseconds, images=images)
 
 
 def source(instance: Instance, dataset: Dataset | None) -> Source:
@@ -118,6 +135,8 @@ def result(request: Request, sources: tuple[Source, ...], verdict: Verdict) -> R
         revision=request.revision,
         predecessor=request.predecessor,
         device_uid=request.device_uid,
+        measurements=verdict.measurements,
+        segments=verdict.segments,
     )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from edge.infer.process import Model, Worker, close_model
-from edge.infer.protocol import Answer
+from edge.infer.protocol import Answer, Run
 
 
 class Pool:
@@ -56,11 +56,11 @@ class Pool:
         with self._lock:
             return len(self._idle.get(key, ())) + sum(each == key for each in self._busy.values())
 
-    def evaluate(self, key: str, data: int, size: int, transfer_syntax_uid: str) -> tuple[Answer, str]:
-        """The answer on the data set in descriptor `data`, and the provider that gave it."""
+    def evaluate(self, key: str, data: int, run: Run) -> tuple[Answer, str]:
+        """The answer on the unit in descriptor `data`, and the provider that gave it."""
         worker = self._take(key)
         try:
-            answer = worker.run(data, size, transfer_syntax_uid)
+            answer = worker.run(data, run)
             return answer, worker.provider
         finally:
             self._give_back(key, worker)

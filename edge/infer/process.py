@@ -12,12 +12,26 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import edge
-from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Message, Probe, Run, Running
+from edge.infer.protocol import (
+    LONGEST,
+    Answer,
+    Channel,
+    Gone,
+    Load,
+    Loaded,
+    Marked,
+    Message,
+    Preparing,
+    Probe,
+    Run,
+    Running,
+)
 from edge.packages.package import GRAPH, Package
 from edge.reasons import CATALOGUE
 
@@ -26,7 +40,12 @@ STAGES = ("parse", "decode", "prepare", "run")
 
 _LOAD_SECONDS = 60.0
 _PREPARE_SECONDS = 60.0
+_PREPARE_UNIT_SECONDS = 180.0
+"""For all images of a series or study together; with it a job still ends within its lease."""
+
 _SIGXCPU = 24
+_LONGEST_PROBE = 256 << 20
+"""Of an answer to a self-test, which holds every number of every output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,7 @@ class Model:
     size: int
     backends: tuple[str, ...]
     max_frame_bytes: int
+    max_unit_bytes: int
 
 
 def close_model(model: Model) -> None:
@@ -45,13 +65,15 @@ def close_model(model: Model) -> None:
     os.close(model.descriptor)
 
 
-def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int) -> Model:
+def load_model(
+    package: Package, backends: tuple[str, ...], max_frame_bytes: int, max_unit_bytes: int = 2 << 30
+) -> Model:
     """Read and verify the graph of `package`, to be run on the first of `backends` that is here.
 
     The heat maps that the manifest asks for are appended to the copy in memory. Raises PackageError.
     """
     graph = package.read(GRAPH)
-    if any(output.cam != "none" for output in package.manifest.outputs):
+    if any(output.cam == "auto" for output in package.manifest.outputs):
         # onnx is only needed, and only loaded, for these packages
         from edge.packages import cam
 
@@ -61,7 +83,7 @@ def load_model(package: Package, backends: tuple[str, ...], max_frame_bytes: int
         file.write(graph)
     seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return Model(package, descriptor, len(graph), backends, max_frame_bytes)
+    return Model(package, descriptor, len(graph), backends, max_frame_bytes, max_unit_bytes)
 
 
 class Worker:
@@ -98,7 +120,14 @@ class Worker:
                 start_new_session=True,
             )
         self._channel = Channel(ours)
-        load = Load(model.package.manifest_bytes, model.size, model.backends, model.max_frame_bytes, gently)
+        load = Load(
+            model.package.manifest_bytes,
+            model.size,
+            model.backends,
+            model.max_frame_bytes,
+            model.max_unit_bytes,
+            gently,
+        )
         with contextlib.suppress(Gone):
             self._channel.send(load, (model.descriptor,))
 
@@ -115,9 +144,9 @@ class Worker:
     def is_alive(self) -> bool:
         return self._child.poll() is None
 
-    def run(self, data: int, size: int, transfer_syntax_uid: str) -> Answer:
-        """The answer on the data set in descriptor `data`. A worker that failed is dead afterwards; never raises."""
-        return self._ask(Run(size, transfer_syntax_uid), data)
+    def run(self, data: int, run: Run) -> Answer:
+        """The answer on the unit in descriptor `data`. A worker that failed is dead afterwards; never raises."""
+        return self._ask(run, data)
 
     def probe(self, tensors: Mapping[str, bytes]) -> Answer:
         """The answer on tensors (.npy files by name) instead of a data set; as `run` in all else."""
@@ -135,7 +164,7 @@ class Worker:
             if reason:
                 return self._end(reason)
             self._channel.send(request, (data,))
-            return self._wait()
+            return self._checked(self._wait(request), data, request)
         except Gone:
             return self._end(self._how_it_ended())
 
@@ -159,25 +188,37 @@ class Worker:
             return ""
         return message.reason if message.reason in CATALOGUE else "package-unavailable"
 
-    def _wait(self) -> Answer:
-        try:
-            message = self._next(_PREPARE_SECONDS)
-        except TimeoutError:
-            return self._end("undecodable")
-        if isinstance(message, Running):
+    def _wait(self, request: Run | Probe) -> Answer:
+        """The answer, while preparing and running each keep to their time, however they take turns."""
+        manifest = self._model.package.manifest
+        many = isinstance(request, Run) and (len(request.pieces) > 1 or manifest.takes_many)
+        preparing = _PREPARE_UNIT_SECONDS if many else _PREPARE_SECONDS
+        longest = LONGEST if isinstance(request, Run) else _LONGEST_PROBE
+        left = {True: preparing, False: manifest.limits.seconds}
+        turn = True
+        while True:
+            started = time.monotonic()
             try:
-                message = self._next(self._model.package.manifest.limits.seconds)
+                message = self._next(max(0.001, left[turn]), longest)
             except TimeoutError:
-                return self._end("time-limit")
-        if not isinstance(message, Answer):
-            raise Gone
-        answer = _checked(message, self._model)
+                return self._end("undecodable" if turn else "time-limit")
+            left[turn] -= time.monotonic() - started
+            if isinstance(message, Answer):
+                return message
+            if not isinstance(message, Running if turn else Preparing):
+                raise Gone
+            turn = not turn
+
+    def _checked(self, answer: Answer, data: int, request: Run | Probe) -> Answer:
+        if not self.is_alive:
+            return answer
+        answer = _checked(answer, self._model, data, request if isinstance(request, Run) else Run(()))
         if answer.reason and CATALOGUE[answer.reason.partition(":")[0]].retryable:
             self.kill()
         return answer
 
-    def _next(self, seconds: float) -> Message:
-        message, descriptors = self._channel.receive(seconds)
+    def _next(self, seconds: float, longest: int) -> Message:
+        message, descriptors = self._channel.receive(seconds, longest)
         for descriptor in descriptors:
             os.close(descriptor)
         return message
@@ -193,18 +234,29 @@ class Worker:
         return "worker-crashed"
 
 
-def _checked(answer: Answer, model: Model) -> Answer:
+def _checked(answer: Answer, model: Model, data: int, run: Run) -> Answer:
     """`answer` with nothing in it that a worker could have made up: it has seen names, the journal must not."""
+    manifest = model.package.manifest
     name, _, keyword = answer.reason.partition(":")
-    rules = model.package.manifest.applicability
-    if answer.reason and (name not in CATALOGUE or (keyword and keyword not in rules)):
+    if answer.reason and (name not in CATALOGUE or (keyword and keyword not in manifest.names_of_attributes())):
         raise Gone
     error = answer.error if answer.error.isidentifier() and len(answer.error) <= 40 else ""
     milliseconds = {stage: float(answer.milliseconds.get(stage, 0.0)) for stage in STAGES}
-    wanted = {output.tensor for output in model.package.manifest.outputs}
+    wanted = manifest.output_tensors()
     outputs = {tensor: value for tensor, value in answer.outputs.items() if tensor in wanted}
     maps = {tensor: value for tensor, value in answer.maps.items() if tensor in wanted}
-    return Answer(answer.reason, error, outputs, milliseconds, maps, answer.alignments)
+    masks = tuple(_with_bits(answer.masks, data, run))
+    return Answer(answer.reason, error, outputs, milliseconds, maps, masks, answer.alignments)
+
+
+def _with_bits(masks: tuple[Marked, ...], data: int, run: Run) -> Iterator[Marked]:
+    """The masks with their bits, which together fit where masks may lie."""
+    if sum(max(0, mask.size) for mask in masks) > run.end - run.masks_at:
+        raise Gone
+    for mask in masks:
+        if mask.size < 1 or not run.masks_at <= mask.offset <= run.end - mask.size:
+            raise Gone
+        yield Marked(mask.segment, mask.shot, mask.offset, mask.size, os.pread(data, mask.size, mask.offset))
 
 
 def _environment() -> dict[str, str]:

@@ -15,7 +15,9 @@ import time
 import msgspec
 
 _LENGTH = struct.Struct("<I")
-_LONGEST = 4 << 20
+
+LONGEST = 8 << 20
+"""Bytes of a message."""
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -25,14 +27,27 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     model_size: int
     backends: tuple[str, ...]
     max_frame_bytes: int
+    max_unit_bytes: int
     gently: bool = False
 
 
-class Run(msgspec.Struct, frozen=True, tag=True):
-    """Look at one data set; its descriptor comes with it."""
+class Piece(msgspec.Struct, frozen=True):
+    """One data set of a unit: where it lies in the memory that comes with it. `offset` is a multiple of a page."""
 
+    offset: int
     size: int
     transfer_syntax_uid: str
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    """Look at the data sets of one unit; one descriptor with all of them comes with it.
+
+    `masks_at`: from this offset to `end` the worker may write the masks that it speaks of.
+    """
+
+    pieces: tuple[Piece, ...]
+    masks_at: int = 0
+    end: int = 0
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
@@ -53,6 +68,10 @@ class Running(msgspec.Struct, frozen=True, tag=True):
     """The input is prepared; from here on the package's own time limit counts."""
 
 
+class Preparing(msgspec.Struct, frozen=True, tag=True):
+    """The model is done with a part of the unit; the next is being prepared, and the package's time stands still."""
+
+
 class Tensor(msgspec.Struct, frozen=True):
     """Float32 numbers of an output, little endian, and their shape."""
 
@@ -60,11 +79,22 @@ class Tensor(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Marked(msgspec.Struct, frozen=True):
+    """A mask that the worker wrote: of which segment, which frame of the unit, where. `bits`: what the room read."""
+
+    segment: int
+    shot: int
+    offset: int
+    size: int
+    bits: bytes = b""
+
+
 class Answer(msgspec.Struct, frozen=True, tag=True):
     """How a run ended: outputs, or a reason of the catalogue. `error` is the class name of what was raised.
 
-    `maps`: by output, its class-activation maps (1, classes, rows, columns) where the manifest asks for them.
-    `alignments`: for each input, how the frame was aligned before it was resized (`edge.infer.steps`).
+    `maps`: by output, its heat maps (1, classes, rows, columns) where the manifest asks for them. `masks`: what of
+    each segment was marked in which frame. `alignments`: for each frame of the first input, how it was aligned
+    before it was resized (`edge.infer.steps`).
     """
 
     reason: str = ""
@@ -72,10 +102,11 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     outputs: dict[str, Tensor] = {}
     milliseconds: dict[str, float] = {}
     maps: dict[str, Tensor] = {}
+    masks: tuple[Marked, ...] = ()
     alignments: tuple[tuple[float, ...], ...] = ()
 
 
-Message = Load | Run | Probe | Loaded | Running | Answer
+Message = Load | Run | Probe | Loaded | Running | Preparing | Answer
 
 _DECODER = msgspec.json.Decoder(Message)
 
@@ -103,7 +134,7 @@ class Channel:
         except OSError:
             raise Gone from None
 
-    def receive(self, seconds: float | None = None) -> tuple[Message, list[int]]:
+    def receive(self, seconds: float | None = None, longest: int = LONGEST) -> tuple[Message, list[int]]:
         """The next message and its descriptors (at most one).
 
         Raises
@@ -118,7 +149,7 @@ class Channel:
         try:
             head = self._exactly(_LENGTH.size, deadline, descriptors)
             (length,) = _LENGTH.unpack(head)
-            if length > _LONGEST:
+            if length > longest:
                 raise Gone
             return _DECODER.decode(self._exactly(length, deadline, None)), descriptors
         except TimeoutError:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from edge.errors import RuntimeFailure
 from edge.infer import lockdown
 from edge.infer.evaluate import evaluate, run_model
-from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Probe, Run, Running
+from edge.infer.masks import Masks
+from edge.infer.protocol import Answer, Channel, Gone, Load, Loaded, Preparing, Probe, Run, Running
 from edge.infer.runtime import Session, choose
 from edge.packages.manifest import Manifest, parse
 
@@ -26,7 +27,7 @@ _CODEC_COPIES = 5
 """How many copies of a decoded frame a codec and its caller may hold at once."""
 
 _OVERHEAD_BYTES = 128 << 20
-_PREPARE_PROCESSOR_SECONDS = 120.0
+_PREPARE_PROCESSOR_SECONDS = 240.0
 _LEAST_PRIORITY = 19
 
 _T = TypeVar("_T")
@@ -48,6 +49,7 @@ class _Server:
         self._manifest: Manifest = parse(load.manifest)
         self._memory = self._manifest.limits.memory_mib << 20
         self._on_cpu = True
+        self._mapped = 0
 
     def run(self, model: int) -> None:
         session = self._session(model)
@@ -93,33 +95,46 @@ class _Server:
             return Answer(reason="internal", error="ValueError")
         finally:
             os.close(data)
-        self._prepared()
+        self.running()
         return _gently(lambda: run_model(self._manifest, session, inputs))
 
     def _answer(self, message: Run, data: int, session: Session) -> Answer:
-        lockdown.limit_processor(_PREPARE_PROCESSOR_SECONDS + self._manifest.limits.seconds)
-        self._limit(message.size + _CODEC_COPIES * self._load.max_frame_bytes)
+        self._mapped = message.end
+        self.preparing(first=True)
+        streams: list[tuple[BinaryIO, str]] = []
         try:
-            mapped = mmap.mmap(data, message.size, prot=mmap.PROT_READ)
+            for piece in message.pieces:
+                mapped = mmap.mmap(data, piece.size, prot=mmap.PROT_READ, offset=piece.offset)
+                streams.append((cast(BinaryIO, mapped), piece.transfer_syntax_uid))
+            masks = Masks(data, message.masks_at, message.end)
+            return evaluate(
+                streams, self._manifest, session, masks=masks, clock=self,
+                max_frame_bytes=self._load.max_frame_bytes, max_unit_bytes=self._load.max_unit_bytes,
+            )  # fmt: skip
         except ValueError:
             return Answer(reason="unreadable", error="ValueError")
         except OSError:
             return Answer(reason="memory-limit", error="OSError")
         finally:
             os.close(data)
-        try:
-            return evaluate(
-                cast(BinaryIO, mapped), message.transfer_syntax_uid, self._manifest, session,
-                max_frame_bytes=self._load.max_frame_bytes, prepared=self._prepared,
-            )  # fmt: skip
-        finally:
-            # a frame that an exception still holds would refuse; then it goes with the last reference
-            with contextlib.suppress(BufferError):
-                mapped.close()
+            for stream, _ in streams:
+                # a frame that an exception still holds would refuse; then it goes with the last reference
+                with contextlib.suppress(BufferError):
+                    stream.close()
 
-    def _prepared(self) -> None:
+    def running(self) -> None:
+        """The next input is ready: from here on the package's own limits count."""
+        lockdown.limit_processor(self._manifest.limits.seconds)
         self._limit(self._memory)
         self._channel.send(Running())
+
+    def preparing(self, *, first: bool = False) -> None:
+        """The model is done for now, and the box's limits for decoding count."""
+        lockdown.limit_processor(_PREPARE_PROCESSOR_SECONDS)
+        unit = 2 * self._load.max_unit_bytes if self._manifest.takes_many else 0
+        self._limit(self._mapped + _CODEC_COPIES * self._load.max_frame_bytes + unit)
+        if not first:
+            self._channel.send(Preparing())
 
     def _limit(self, more: int) -> None:
         """At most `more` bytes of address space from here on; accelerators map more than they use, so not with them."""

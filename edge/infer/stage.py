@@ -119,7 +119,12 @@ class Stage:
         return line
 
     def _model(self, package: Package) -> Model:
-        return load_model(package, approved(package, self._settings.infer.providers), self._most)
+        return load_model(
+            package,
+            approved(package, self._settings.infer.providers),
+            self._most,
+            self._settings.infer.max_unit_mib << 20,
+        )
 
     def _replaced(self, package: Package) -> int:
         """How many workers the package has that `package` will replace."""

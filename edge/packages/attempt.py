@@ -10,28 +10,40 @@ from __future__ import annotations
 import datetime
 import io
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 
 from edge.config.infer import Infer
 from edge.demo import inputs
 from edge.errors import BadObject
 from edge.infer.decode import decode
-from edge.infer.header import read_header
+from edge.infer.gather import page
+from edge.infer.header import read_header, values
 from edge.infer.pipeline import Verdict, look, stopped
 from edge.infer.pixels import describe
+from edge.infer.postprocess import mask_bytes
 from edge.infer.preprocess import prepare
 from edge.infer.process import Worker, load_model
-from edge.infer.protocol import Answer
+from edge.infer.protocol import Answer, Piece, Run
 from edge.infer.refusal import Refusal
 from edge.opencv import encode_png
 from edge.packages.manifest import Input
 from edge.packages.package import Package
 from edge.part10 import Part10
-from edge.records import Finding
+from edge.records import Code, Finding, Measurement, Scope, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSize:
+    """How much of the images is of a segment."""
+
+    code: Code
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,8 @@ class Attempt:
     provider: str
     milliseconds: dict[str, float]
     png: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    segments: tuple[SegmentSize, ...] = ()
 
     def sentence(self) -> str:
         """One line for a person."""
@@ -55,7 +69,16 @@ class Attempt:
             f" (score {each.score:.4f}, threshold {each.threshold:.4f})"
             for each in self.findings
         )
-        return f"{self.file}: {found}"
+        measured = [f"{each.code.meaning} {each.value:g} {each.unit.value}" for each in self.measurements]
+        marked = [f"{each.code.meaning} {each.pixels} pixels" for each in self.segments]
+        return f"{self.file}: {', '.join(([found] if found else []) + measured + marked)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    path: Path
+    parts: Part10
+    dataset: Dataset | None
 
 
 class Bench:
@@ -74,48 +97,92 @@ class Bench:
         self._worker.kill()
         os.close(self._model.descriptor)
 
-    def attempt(self, path: Path, pictures: Path | None = None) -> Attempt:
-        """Look at the file at `path`; with `pictures`, write what the network sees as a PNG into that folder.
+    def attempts(self, paths: Sequence[Path], pictures: Path | None = None) -> Iterator[Attempt]:
+        """Look at the files, unit by unit; with `pictures`, write what the network sees of each into that folder.
 
         Raises
         ------
         BadObject
-            If it is neither DICOM nor a picture.
+            If one is neither DICOM nor a picture.
         """
-        parts = inputs.read(path).parts
-        if parts is None:
-            raise BadObject("this is neither DICOM nor a picture", which=path.name, hint="give DICOM, JPEG or PNG")
-        try:
-            dataset = read_header(parts.data_set, parts.transfer_syntax_uid).dataset
-        except Refusal as refusal:
-            verdict = stopped(refusal.reason)
+        for unit in self._units([_read(path) for path in paths]).values():
+            yield self._attempt(unit, pictures)
+
+    def attempt(self, path: Path, pictures: Path | None = None) -> Attempt:
+        """As `attempts`, of one file."""
+        return next(self.attempts([path], pictures))
+
+    def _units(self, files: list[_File]) -> dict[str, list[_File]]:
+        """The files of each image, series or study, whichever the package looks at."""
+        keyword = {Scope.SERIES: "SeriesInstanceUID", Scope.STUDY: "StudyInstanceUID"}.get(self._package.manifest.scope)
+        units: dict[str, list[_File]] = {}
+        for number, file in enumerate(files):
+            shared = values(file.dataset, keyword) if keyword and file.dataset is not None else ()
+            units.setdefault(shared[0] if shared else f"file {number}", []).append(file)
+        return units
+
+    def _attempt(self, files: list[_File], pictures: Path | None) -> Attempt:
+        datasets = [file.dataset for file in files if file.dataset is not None]
+        manifest = self._package.manifest
+        if len(datasets) < len(files):
+            verdict = stopped("unreadable")
         else:
             today = datetime.datetime.now(datetime.UTC).date()
-            verdict = look(self._package.manifest, dataset, today, lambda: self._evaluate(parts))
-        png = self._picture(path, parts, pictures) if pictures is not None and not verdict.reason else ""
-        return _attempt(path, verdict, png)
+            verdict = look(manifest, datasets, today, lambda images: self._evaluate(files, datasets, images))
+        png = ""
+        if pictures is not None and not verdict.reason and manifest.inputs:
+            png = self._picture(files[verdict.images[0]], pictures)
+        return _attempt([file.path for file in files], verdict, png)
 
-    def _evaluate(self, parts: Part10) -> tuple[Answer, str]:
+    def _evaluate(self, files: list[_File], datasets: list[Dataset], images: tuple[int, ...]) -> tuple[Answer, str]:
         if not self._worker.is_alive:
             self._worker = Worker(self._model)
-        descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
         try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(parts.data_set)
-            answer = self._worker.run(descriptor, len(parts.data_set), parts.transfer_syntax_uid)
+            masks = mask_bytes(self._package.manifest, [datasets[image] for image in images])
+        except Refusal as refusal:
+            return Answer(reason=refusal.reason), ""
+        descriptor, run = _shared([files[image].parts for image in images], masks)
+        try:
+            answer = self._worker.run(descriptor, run)
         finally:
             os.close(descriptor)
         return answer, self._worker.provider
 
-    def _picture(self, path: Path, parts: Part10, folder: Path) -> str:
-        """The first input tensor, as the network gets it, undone to 0..255."""
-        header = read_header(io.BytesIO(parts.data_set), parts.transfer_syntax_uid)
-        frame = decode(header, describe(header.dataset), parts.transfer_syntax_uid, max_bytes=self._most)
+    def _picture(self, file: _File, folder: Path) -> str:
+        """The first input tensor of the unit's first image, as the network gets it, undone to 0..255."""
+        header = read_header(io.BytesIO(file.parts.data_set), file.parts.transfer_syntax_uid)
+        frame = decode(header, describe(header.dataset), file.parts.transfer_syntax_uid, max_bytes=self._most)
         entry = self._package.manifest.inputs[0]
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"{path.stem}.png"
+        target = folder / f"{file.path.stem}.png"
         target.write_bytes(encode_png(shown(prepare(frame, header.dataset, entry), entry)))
         return str(target)
+
+
+def _shared(objects: Sequence[Part10], mask_bytes: int) -> tuple[int, Run]:
+    """Data sets in anonymous memory, as the room gives them to a worker."""
+    pieces, end = [], 0
+    for each in objects:
+        pieces.append(Piece(end, len(each.data_set), each.transfer_syntax_uid))
+        end = page(end + len(each.data_set))
+    run = Run(tuple(pieces), end, end + mask_bytes)
+    descriptor = os.memfd_create("unit", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, run.end)
+    with open(descriptor, "r+b", closefd=False) as memory:
+        for each, piece in zip(objects, pieces, strict=True):
+            memory.seek(piece.offset)
+            memory.write(each.data_set)
+    return descriptor, run
+
+
+def _read(path: Path) -> _File:
+    parts = inputs.read(path).parts
+    if parts is None:
+        raise BadObject("this is neither DICOM nor a picture", which=path.name, hint="give DICOM, JPEG or PNG")
+    try:
+        return _File(path, parts, read_header(parts.data_set, parts.transfer_syntax_uid).dataset)
+    except Refusal:
+        return _File(path, parts, None)
 
 
 def shown(tensor: npt.NDArray[np.float32], entry: Input) -> npt.NDArray[np.uint8]:
@@ -127,13 +194,21 @@ def shown(tensor: npt.NDArray[np.float32], entry: Input) -> npt.NDArray[np.uint8
     return levels[:, :, 0] if levels.shape[2] == 1 else levels
 
 
-def _attempt(path: Path, verdict: Verdict, png: str) -> Attempt:
+def _attempt(paths: list[Path], verdict: Verdict, png: str) -> Attempt:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Attempt(
-        path.name,
+        f"{paths[0].name}{more}",
         verdict.outcome.value,
         verdict.reason,
         verdict.findings,
         verdict.provider,
         dict(verdict.milliseconds),
         png,
+        verdict.measurements,
+        tuple(SegmentSize(each.code, pixels(each)) for each in verdict.segments),
     )
+
+
+def pixels(segment: Segment) -> int:
+    """How many stored pixels a segment has."""
+    return sum(int.from_bytes(mask.bits, "little").bit_count() for mask in segment.masks)

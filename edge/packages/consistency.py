@@ -67,6 +67,8 @@ def _unit_problems(manifest: Manifest) -> Iterator[str]:
         yield 'inputs: frames = "each" stands alone'
     if len(manifest.inputs) > 1 and not all(item.select for item in manifest.inputs):
         yield "inputs: several need a select each, which says whose pixels they are"
+    if manifest.volumes and "Polarity" in manifest.applicability:
+        yield "applicability.Polarity is about inputs of frames, not volumes"
     if manifest.volumes and manifest.volumes[0].fit == "tile" and manifest.task != "segment":
         yield 'volumes: fit = "tile" is for segmentations, whose tiles can be put together'
 

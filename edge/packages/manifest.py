@@ -185,6 +185,11 @@ class Manifest(Closed, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(name for output in self.outputs for name in output.tensors()))
 
     @property
+    def takes_many(self) -> bool:
+        """Whether one unit may be many frames for the model."""
+        return bool(self.volumes) or any(item.frames == "each" for item in self.inputs)
+
+    @property
     def class_axis(self) -> tuple[int, int]:
         """On which axis of an output its classes lie, and how many axes it has (0: any number)."""
         if self.task != "segment":

@@ -80,7 +80,7 @@ def _planted(network: Network, healthy: list[np.ndarray]) -> dict[str, Any]:
             score, heat = network.look(planted(frame, row, column), plan)
             at = (np.array(np.unravel_index(heat.argmax(), heat.shape)) + 0.5) / heat.shape
             peaks += bool(np.hypot(at[0] - row, at[1] - column) <= RADIUS)
-            points = np.array(attention.outline(heat, plan), np.float32)
+            points = np.array(next(iter(attention.outlines(heat, plan)), ()), np.float32)
             held += bool(len(points)) and _inside(points, column * frame.shape[1], row * frame.shape[0])
             called += score >= network.threshold
             tried += 1

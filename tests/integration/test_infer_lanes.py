@@ -12,7 +12,7 @@ from acceptance.objects import chest_dx
 from infer_box import TOML, InferBox, made_package
 
 from edge.errors import EnvironmentFailure
-from edge.infer import dispatcher
+from edge.infer import gather
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -32,7 +32,7 @@ def test_room_without_a_lane_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_object_that_no_frame_explains_is_never_unsealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane holds a whole object in memory, and there are as many lanes as cores."""
-    monkeypatch.setattr(dispatcher, "_BESIDE_THE_FRAME", 1 << 16)
+    monkeypatch.setattr(gather, "_BESIDE_THE_FRAME", 1 << 16)
     toml = TOML.replace("attempts = {attempts}", "attempts = {attempts}\nmax_frame_mib = 1")
     box = InferBox(tmp_path / "box", {"brightness": made_package(tmp_path / "package")}, toml).start()
     try:

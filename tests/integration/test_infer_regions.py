@@ -23,6 +23,7 @@ from pydicom import dcmread
 
 from edge.demo import phantom
 from edge.infer.process import Worker, load_model
+from edge.infer.protocol import Piece, Run
 from edge.packages.attempt import Attempt, Bench
 from edge.packages.registry import Registry
 from edge.report.reader import ReportView, read_report
@@ -101,7 +102,7 @@ def test_the_map_of_the_worker_peaks_inside_the_opacity(worker: Worker, place: s
     descriptor = os.memfd_create("test")
     try:
         os.write(descriptor, blob)
-        answer = worker.run(descriptor, len(blob), EXPLICIT_VR_LITTLE_ENDIAN)
+        answer = worker.run(descriptor, Run((Piece(0, len(blob), EXPLICIT_VR_LITTLE_ENDIAN),)))
     finally:
         os.close(descriptor)
     heat = np.frombuffer(answer.maps["score"].data, "<f4").reshape(answer.maps["score"].shape)[0, 0]

@@ -20,7 +20,7 @@ from support import REPOSITORY
 
 from edge.infer.pool import Pool
 from edge.infer.process import Worker, load_model
-from edge.infer.protocol import Answer, Channel, Gone, Loaded, Running, Tensor
+from edge.infer.protocol import Answer, Channel, Gone, Loaded, Marked, Piece, Preparing, Run, Running, Tensor
 
 ACTS = """
 import ctypes, json, os, resource, signal, socket, subprocess, sys
@@ -140,7 +140,7 @@ def run(worker: Worker, blob: bytes, syntax: str = EXPLICIT_VR_LITTLE_ENDIAN) ->
     descriptor = os.memfd_create("test")
     try:
         os.write(descriptor, blob)
-        return worker.run(descriptor, len(blob), syntax)
+        return worker.run(descriptor, Run((Piece(0, len(blob), syntax),)))
     finally:
         os.close(descriptor)
 
@@ -200,7 +200,8 @@ def test_dead_worker_is_replaced_before_anyone_asks(tmp_path: Path) -> None:
         blob = encoded(chest_dx(np.zeros((9, 9), np.uint8)))
         descriptor = os.memfd_create("test")
         os.write(descriptor, blob)
-        answers = [pool.evaluate("p", descriptor, len(blob), EXPLICIT_VR_LITTLE_ENDIAN)[0].reason for _ in range(2)]
+        whole = Run((Piece(0, len(blob), EXPLICIT_VR_LITTLE_ENDIAN),))
+        answers = [pool.evaluate("p", descriptor, whole)[0].reason for _ in range(2)]
         os.close(descriptor)
         assert answers[-1] == ""
         assert first not in pool.pids()
@@ -233,7 +234,8 @@ class Liar:
         Answer(reason="not-applicable:INVENTED"),
         Answer(reason="not-applicable:PatientName"),
         Loaded(provider="INVENTED"),
-        Running(),
+        Preparing(),
+        Answer(masks=(Marked(0, 0, 0, 4096),)),
     ],
 )
 def test_lies_of_a_worker_end_it_and_reach_nothing(worker_of: Any, lie: Any) -> None:

@@ -153,7 +153,7 @@ def test_a_wrong_file_is_one_line_and_exit_code_1(tmp_path: Path, run_edge: Run)
     ("changes", "providers", "key", "word"),
     [
         ({"scope": "series"}, '"auto"', "routes[0].package", "scope"),
-        ({"task": "measure"}, '"auto"', "routes[0].package", "task"),
+        ({"scope": "study"}, '"auto"', "routes[0].package", "scope"),
         ({}, '"cuda"', "routes[0].package", "providers"),
         ({}, '"auto"', "routes[0].deliver", "demonstration"),
     ],

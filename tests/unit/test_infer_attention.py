@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.infer import attention, postprocess
-from edge.infer.protocol import Tensor
+from edge.infer.protocol import Answer, Tensor
 from edge.infer.refusal import Refusal
 from edge.packages.manifest import Manifest
 from edge.records import Finding
@@ -42,7 +42,7 @@ def test_the_outline_holds_the_peak_in_stored_pixels(
     mode: Any, shape: tuple[int, int], row: float, column: float
 ) -> None:
     plan = ResamplePlan(shape, (144, 144), mode=mode, pixel_aspect_ratio=1.1)
-    points = attention.outline(bump(row, column), plan)
+    (points,) = attention.outlines(bump(row, column), plan)
     peak = plan.to_stored([column * 8, row * 8])
     assert inside(points, *peak)
     array = np.array(points)
@@ -54,28 +54,30 @@ def test_the_outline_holds_the_peak_in_stored_pixels(
 
 def test_a_map_without_rows_squared_is_laid_over_all_of_the_tensor() -> None:
     plan = ResamplePlan((900, 1200), (300, 400))
-    points = attention.outline(bump(2.0, 11.0, (6, 13), 0.8), plan)
+    (points,) = attention.outlines(bump(2.0, 11.0, (6, 13), 0.8), plan)
     assert inside(points, 1200 * 11 / 13, 900 * 2 / 6)
 
 
-def test_the_strongest_of_two_hills_is_outlined() -> None:
+def test_the_three_strongest_hills_are_outlined_the_strongest_first() -> None:
     plan = ResamplePlan((180, 180), (144, 144))
-    points = attention.outline(bump(4, 4) + 0.9 * bump(13, 13), plan)
-    assert inside(points, 40, 40)
-    assert not inside(points, 130, 130)
+    hills = 0.8 * bump(4, 13) + 0.9 * bump(13, 13) + bump(4, 4) + 0.75 * bump(13, 4)
+    found = attention.outlines(hills, plan)
+    places = [(45, 45), (135, 135), (135, 45)]
+    assert [inside(points, *place) for points, place in zip(found, places, strict=True)] == [True] * 3
+    assert not inside(found[0], 135, 135)
 
 
 def test_a_map_without_a_peak_has_no_outline() -> None:
     plan = ResamplePlan((180, 180), (144, 144))
-    assert attention.outline(np.zeros(HEAT), plan) == ()
-    assert attention.outline(np.ones((1, 5)), plan) == ()
-    assert attention.outline(1e8 + 1e-3 * bump(9, 9), plan) == ()
+    assert attention.outlines(np.zeros(HEAT), plan) == []
+    assert attention.outlines(np.ones((1, 5)), plan) == []
+    assert attention.outlines(1e8 + 1e-3 * bump(9, 9), plan) == []
 
 
 def test_attention_to_the_padding_lies_on_no_image() -> None:
     plan = ResamplePlan((100, 400), (144, 144), mode="letterbox")
-    assert attention.outline(bump(2, 9, width=0.7), plan) == ()
-    assert attention.outline(bump(9, 9, width=0.7), plan) != ()
+    assert attention.outlines(bump(2, 9, width=0.7), plan) == []
+    assert attention.outlines(bump(9, 9, width=0.7), plan) != []
 
 
 @settings(max_examples=40, deadline=None)
@@ -86,7 +88,7 @@ def test_any_region_is_walked_round_once(seed: int, rows: int, columns: int) -> 
     level = float(np.quantile(heat, 0.5))
     _, labels = cv2.connectedComponents((heat > np.float32(level)).astype(np.uint8), connectivity=4)
     region = labels == labels.flat[int(heat.argmax())]
-    polygon = attention.peak_boundary(heat.astype(np.float64), level)
+    polygon = attention.boundaries(heat.astype(np.float64), level)[0]
     filled = np.zeros((rows, columns), np.uint8)
     contours, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
@@ -104,9 +106,16 @@ def stated(tmp_path: Path) -> Manifest:
     return package_maker.make(tmp_path / "p", outputs=outputs).manifest
 
 
+def scores(*numbers: float) -> dict[str, Tensor]:
+    return {"output": Tensor((1, len(numbers)), np.array(numbers, "<f4").tobytes())}
+
+
 def scored(manifest: Manifest, *numbers: float) -> tuple[Finding, ...]:
-    tensor = Tensor((1, len(numbers)), np.array(numbers, "<f4").tobytes())
-    return postprocess.findings(manifest, {"output": tensor})
+    return postprocess.findings(manifest, scores(*numbers))
+
+
+def looked(maps: dict[str, Tensor], *numbers: float) -> Answer:
+    return Answer(outputs=scores(*numbers), maps=maps)
 
 
 def maps(*heats: np.ndarray) -> dict[str, Tensor]:
@@ -117,7 +126,7 @@ def maps(*heats: np.ndarray) -> dict[str, Tensor]:
 def test_only_a_present_finding_has_a_region_and_it_is_its_own(stated: Manifest) -> None:
     image = chest_dx(np.zeros((720, 900), np.uint16))
     found = scored(stated, 0.9, 0.1)
-    seen = postprocess.with_regions(stated, found, maps(bump(4, 14), bump(13, 4)), image)
+    seen = postprocess.with_regions(stated, found, looked(maps(bump(4, 14), bump(13, 4)), 0.9, 0.1), [image])
     assert [each.regions == () for each in seen] == [False, True]
     assert dataclasses.replace(seen[0], regions=()) == found[0]
     assert seen[0].regions[0].source == image.SOPInstanceUID
@@ -128,7 +137,7 @@ def test_only_a_present_finding_has_a_region_and_it_is_its_own(stated: Manifest)
 def test_a_package_without_maps_needs_no_geometry(tmp_path: Path) -> None:
     plain = package_maker.make(tmp_path / "p").manifest
     found = scored(plain, 0.9)
-    assert postprocess.with_regions(plain, found, {}, chest_dx(np.zeros((4, 4), np.uint8), Rows=None)) == found
+    assert postprocess.with_regions(plain, found, Answer(), [chest_dx(np.zeros((4, 4), np.uint8), Rows=None)]) == found
 
 
 @pytest.mark.parametrize(
@@ -143,6 +152,7 @@ def test_a_package_without_maps_needs_no_geometry(tmp_path: Path) -> None:
     ],
 )
 def test_a_map_that_the_graph_could_not_have_made_is_no_answer(stated: Manifest, answered: dict[str, Tensor]) -> None:
+    image = chest_dx(np.zeros((8, 8), np.uint8))
     with pytest.raises(Refusal) as caught:
-        postprocess.with_regions(stated, scored(stated, 0.9, 0.9), answered, chest_dx(np.zeros((8, 8), np.uint8)))
+        postprocess.with_regions(stated, scored(stated, 0.9, 0.9), looked(answered, 0.9, 0.9), [image])
     assert caught.value.reason == "bad-output"

@@ -189,7 +189,6 @@ def test_demonstration_reaches_no_patient_and_no_other_machine(tmp_path: Path, h
     ("changes", "word"),
     [
         ({"scope": "series"}, "scope"),
-        ({"task": "measure"}, "task"),
         ({"applicability": {"Modalty": {"absent": "refuse", "any_of": ["DX"]}}}, "Modalty"),
     ],
 )

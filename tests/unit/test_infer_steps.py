@@ -47,7 +47,7 @@ def test_the_outline_lies_on_the_opacity_however_the_image_is_stored(orientation
     np.testing.assert_allclose(made.tensor, prepared(radiograph(), one, PatientOrientation="L\\F").tensor, atol=1e-6)
     heat = cv2.resize(made.tensor[0, :, :, 0], (40, 48), interpolation=cv2.INTER_AREA).astype(np.float64)
     laid = preprocess.placement(dataset, one, steps.told(made.alignment))
-    points = np.array(attention.outline(heat, laid), np.float32)
+    points = np.array(attention.outlines(heat, laid)[0], np.float32)
     row, column = np.unravel_index(pixels.argmax(), pixels.shape)
     assert cv2.pointPolygonTest(points.reshape(-1, 1, 2), (float(column), float(row)), False) > 0
     assert np.ptp(points, axis=0).max() < 60
