@@ -6,7 +6,7 @@
     keys/sign.key     Ed25519 private  infer only: signs results
     keys/verify.pub   Ed25519 public   deliver: checks them
     keys/device.uid   a 2.25 UID       names this box in reports; random, tells nothing about the host
-    keys/verify-*.pub Ed25519 public   earlier ones, as a restored audit trail was signed with
+    keys/verify-*.pub Ed25519 public   earlier ones, as the audit trail was signed with before
 
 Under systemd the private ones come as credentials: `$CREDENTIALS_DIRECTORY/<name>` wins over `keys/<name>`.
 """
@@ -23,6 +23,9 @@ from pathlib import Path
 from edge import crypto
 from edge.errors import KeyFileError
 from edge.files import write_new
+
+NEXT = "next"
+"""The new private keys during a rotation (`edge/operate/rotation.py`)."""
 
 _PRIVATE = 0o400
 _SHARED = 0o440
@@ -73,7 +76,11 @@ def load(folder: Path, name: str) -> bytes:
     KeyFileError
         If it is missing, unreadable or not 32 bytes long.
     """
-    data = _read(folder, name)
+    if (folder / NEXT).exists():
+        raise KeyFileError(
+            "a rotation of the keys was interrupted", which=NEXT, hint="`edge keys rotate` goes on where it stopped"
+        )
+    data = read(folder, name)
     if len(data) != 32:
         raise KeyFileError("the key file does not hold 32 bytes", which=name, hint="restore it from the backup")
     return data
@@ -92,13 +99,14 @@ def verify_keys(folder: Path) -> tuple[bytes, ...]:
 
 def device_uid(folder: Path) -> str:
     """The UID that names this box in its reports (IHE AIR: Device UID). Raises KeyFileError."""
-    text = _read(folder, "device.uid").decode("ascii", "replace").strip()
+    text = read(folder, "device.uid").decode("ascii", "replace").strip()
     if not re.fullmatch(r"2\.25\.[0-9]{1,39}", text):
         raise KeyFileError("the key file does not hold a UID", which="device.uid", hint="restore it from the backup")
     return text
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read(folder: Path, name: str) -> bytes:
+    """The bytes of a key file, whatever they are. Raises KeyFileError."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     candidates = [Path(credentials) / name] if credentials else []
     for path in (*candidates, folder / name):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.crypto import InvalidTag, random_bytes, unwrap, wrap
+from edge.crypto import InvalidTag, random_bytes, seal_public, unwrap, wrap
 from edge.errors import SealError
 
 SLOT_SIZE = 128
@@ -69,6 +69,27 @@ class Slots:
                 which=f"slot {slot}",
                 hint="nothing can open the object any more; send it again",
             ) from None
+
+    def rewrap(self, old: bytes, new: bytes) -> int:
+        """Wrap every data key that the private key `old` opens to the pair of `new`; returns how many.
+
+        A slot is one write within one sector. What `new` opens already, or nobody does, stays as it is, so an
+        interrupted run is simply run again.
+        """
+        public, count = seal_public(new), 0
+        for slot in range(os.fstat(self._descriptor).st_size // SLOT_SIZE):
+            record = os.pread(self._descriptor, SLOT_SIZE, slot * SLOT_SIZE)
+            slot_id = record[:16]
+            try:
+                key = unwrap(old, record[16 : 16 + 80], slot_id)
+            except InvalidTag:
+                continue
+            again = (slot_id + wrap(public, key, slot_id)).ljust(SLOT_SIZE, b"\0")
+            if os.pwrite(self._descriptor, again, slot * SLOT_SIZE) != SLOT_SIZE:
+                raise OSError(5, "short write to the slot file")
+            count += 1
+        os.fdatasync(self._descriptor)
+        return count
 
     def erase(self, slots: Iterable[int]) -> None:
         """Overwrite `slots`: what they sealed can never be opened again."""

@@ -90,6 +90,17 @@ def discard(journal: Journal, delivery_id: int, old: DeliveryState) -> None:
         journal.database.execute("UPDATE delivery SET ended_at = ? WHERE id = ?", (journal.clock(), delivery_id))
 
 
+def every(journal: Journal) -> list[Delivery]:
+    """All that may still be sent or sent again."""
+    rows = journal.database.rows("SELECT * FROM delivery WHERE state NOT IN ('DISCARDED', 'SUPERSEDED')")
+    return [delivery(row) for row in rows]
+
+
+def signed_anew(journal: Journal, item: Delivery, signature: str) -> None:
+    """The box has another signing key now."""
+    journal.database.execute("UPDATE delivery SET signature = ? WHERE id = ?", (signature, item.id))
+
+
 def find(journal: Journal, delivery_id: int) -> Delivery | None:
     """One delivery, or None."""
     row = journal.database.row("SELECT * FROM delivery WHERE id = ?", (delivery_id,))
