@@ -36,7 +36,6 @@ TABLE: Mapping[str, str] = MappingProxyType(
         "report": "read a structured report as text",
         "replay": "does the same image still lead to the same report, bit for bit?",
         "models": "model packages: import, check, sign; install, activate, roll back",
-        "models": "import, check and try model packages",
         "keys": "rotate the box's own keys",
         "find": "where is this study? by accession number or patient ID, from stdin",
         "erase": "erase one study, now and for ever",
