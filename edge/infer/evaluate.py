@@ -127,4 +127,5 @@ def _looked(
         maps=maps,
         masks=marked,
         alignments=tuple(unit.alignments),
+        statistics=unit.statistics,
     )

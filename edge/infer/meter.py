@@ -8,18 +8,20 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from edge import rooms
 from edge.config import Settings
+from edge.infer.drift import SHIFT, Drift
 from edge.infer.pipeline import Verdict
 from edge.infer.roster import Line
 from edge.journal import Journal, alarms, pausing, tally, views
 from edge.journal.database import DatabaseError
-from edge.operate.metrics import FILE, STAGES, Histogram, Page
+from edge.operate.metrics import FILE, STAGES, STATISTICS, Histogram, Page
 from edge.records import Outcome
 
 SECONDS = 10.0
+DRIFT = frozenset({"drift"})
 
 log = logging.getLogger("edge.infer")
 
@@ -37,10 +39,13 @@ class Meter:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._ends: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._counted_until = journal.clock()
+        self._drift = Drift(settings.run)
         self._due = 0.0
 
     def job(self, package: str, verdict: Verdict) -> None:
         """One attempt ended."""
+        if verdict.outcome is Outcome.SUCCEEDED:
+            self._drift.add(self._digest(package), _features(verdict))
         with self._lock:
             for stage in STAGES:
                 milliseconds = verdict.milliseconds.get(stage, 0.0)
@@ -50,6 +55,18 @@ class Meter:
                 self._runs[package, verdict.provider].add(verdict.milliseconds["run"] / 1e3)
             if verdict.outcome is Outcome.FAILED:
                 self._failures[package, verdict.reason.partition(":")[0]] += 1
+
+    def _digest(self, package: str) -> str:
+        found = (line.package.digest for line in self._lines() if line.package and line.route.package == package)
+        return next(found, "")
+
+    def _shifts(self) -> Iterator[tuple[str, str]]:
+        """An alarm for each package whose scores or inputs are not what they were, named by what moved most."""
+        for line in self._lines():
+            if line.package is not None:
+                moved = {name: psi for name, psi in self._drift.indices(line.package.digest).items() if psi > SHIFT}
+                if moved:
+                    yield f"drift.{line.route.package}", max(moved, key=lambda name: moved[name])
 
     def look(self) -> None:
         """Write the page when it is due. A failure costs one page, never the room."""
@@ -61,18 +78,24 @@ class Meter:
             part.write_text(self.page())
             part.chmod(0o640)
             part.rename(part.with_suffix(""))
+            self._drift.save()
+            alarms.settle(self._journal, DRIFT, dict(self._shifts()))
         except (OSError, DatabaseError) as error:
             log.error("the metrics could not be written: %s", type(error).__name__)
 
     def page(self) -> str:
         """The whole page, now."""
         names = {line.route.package for line in self._lines()}
-        page = Page(self._settings.destinations.keys(), names)
+        page = Page(self._settings.destinations.keys(), names, self._codes())
         self._box(page)
         self._received(page)
         self._queues(page)
         self._own(page)
         return page.render()
+
+    def _codes(self) -> set[str]:
+        manifests = [line.package.manifest for line in self._lines() if line.package]
+        return {entry.code.value for manifest in manifests for output in manifest.outputs for entry in output.classes}
 
     def _box(self, page: Page) -> None:
         for room in rooms.ROOMS:
@@ -125,7 +148,18 @@ class Meter:
                 page.add("edge_inference_failures_total", count, package, reason)
         in_use = {line.package.digest: line.package for line in self._lines() if line.package and not line.problem}
         for digest, used in in_use.items():
+            for name, psi in self._drift.indices(digest).items():
+                is_input = name in STATISTICS
+                page.add("edge_input_psi" if is_input else "edge_score_psi", psi, used.manifest.name, name)
             page.add("edge_model_info", 1, used.manifest.name, used.manifest.version, digest[:12])
+
+
+def _features(verdict: Verdict) -> dict[str, float]:
+    """What is watched of one look: the highest score of each code, and the statistics of the input."""
+    scores: dict[str, float] = {}
+    for finding in verdict.findings:
+        scores[finding.code.value] = max(scores.get(finding.code.value, 0.0), finding.score)
+    return scores | dict(verdict.statistics)
 
 
 def _receive_counters(settings: Settings) -> dict[str, int]:

@@ -63,6 +63,7 @@ class Verdict:
     measurements: tuple[Measurement, ...] = ()
     segments: tuple[Segment, ...] = ()
     images: tuple[int, ...] = ()
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
 
 def look(manifest: Manifest, datasets: Sequence[Dataset], received: datetime.date, evaluate: Evaluate) -> Verdict:
@@ -82,7 +83,7 @@ def look(manifest: Manifest, datasets: Sequence[Dataset], received: datetime.dat
         return stopped(refusal.reason, provider, answer, images)
     return Verdict(
         Outcome.SUCCEEDED, "", found.findings, provider, "", answer.milliseconds,
-        measurements=found.measurements, segments=found.segments, images=images,
+        measurements=found.measurements, segments=found.segments, images=images, statistics=answer.statistics,
     )  # fmt: skip
 
 

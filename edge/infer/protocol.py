@@ -94,7 +94,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
     `maps`: by output, its heat maps (1, classes, rows, columns) where the manifest asks for them. `masks`: what of
     each segment was marked in which frame. `alignments`: for each frame of the first input, how it was aligned
-    before it was resized (`edge.infer.steps`).
+    before it was resized (`edge.infer.steps`). `statistics`: of the first tensor, by name, for the drift of inputs.
     """
 
     reason: str = ""
@@ -104,6 +104,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     maps: dict[str, Tensor] = {}
     masks: tuple[Marked, ...] = ()
     alignments: tuple[tuple[float, ...], ...] = ()
+    statistics: dict[str, float] = {}
 
 
 Message = Load | Run | Probe | Loaded | Running | Preparing | Answer

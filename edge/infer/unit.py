@@ -78,6 +78,7 @@ class Unit:
         self.shots = seen(self.datasets, manifest)
         self.solid: Solid | None = None
         self.alignments: list[tuple[float, ...]] = []
+        self.statistics: dict[str, float] = {}
 
     def batches(self, ended: Ended) -> Iterator[Batch]:
         """What the model is run on, one batch after the other; `ended` hears of each stage.
@@ -144,7 +145,9 @@ class Unit:
         dataset, rules = attributes(self.datasets[shot.image], shot), self._manifest.applicability
         ready = prepared(frame, dataset, entry)
         polarity = {"Polarity": polarity_of(frame, dataset)} if "Polarity" in rules else {}
-        reason = check_statistics(rules, statistics(ready.tensor) | polarity)
+        measured = statistics(ready.tensor)
+        self.statistics = self.statistics or measured
+        reason = check_statistics(rules, measured | polarity)
         if reason:
             raise Refusal(reason, "the prepared input is outside the package's rules")
         if entry is self._manifest.inputs[0]:
@@ -159,7 +162,8 @@ class Unit:
         for index, place in enumerate(places):
             tensor = volume.tile(self.solid.values, place, entry)
             if index == 0:
-                reason = check_statistics(self._manifest.applicability, statistics(tensor))
+                self.statistics = statistics(tensor)
+                reason = check_statistics(self._manifest.applicability, self.statistics)
                 if reason:
                     raise Refusal(reason, "the prepared input is outside the package's rules")
             ended("prepare")

@@ -28,6 +28,9 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 ALARMS = ("certificate", "disk", "drift", "flag-rate", "peer-silent", "room", "selftest")
 """Kinds of alarms."""
 
+STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum")
+"""What is measured of every prepared input."""
+
 STAGES = ("parse", "decode", "prepare", "run")
 FILE = "metrics.prom"
 SOCKET = "metrics.sock"
@@ -65,6 +68,12 @@ METRICS = (
     Metric(
         "edge_inference_failures_total", "counter", "Attempts that failed, since infer started", ("model", "reason")
     ),
+    Metric(
+        "edge_score_psi", "gauge", "Drift of a finding's scores: population stability index", ("model", "code_value")
+    ),
+    Metric(
+        "edge_input_psi", "gauge", "Drift of the prepared inputs: population stability index", ("model", "statistic")
+    ),
     Metric("edge_end_to_end_seconds", "histogram", "From the object stored to its result taken", ("priority",)),
     Metric("edge_model_info", "gauge", "1 for each package in use", ("model", "version", "sha")),
     Metric("edge_alarms", "gauge", "Alarms that stand, by kind", ("kind",)),
@@ -81,6 +90,7 @@ _CLOSED: Mapping[str, Collection[str]] = MappingProxyType(
         "state": _STATES,
         "stage": STAGES,
         "kind": ALARMS,
+        "statistic": STATISTICS,
         "reason": tuple(CATALOGUE),
         "provider": ("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider",
                      "OpenVINOExecutionProvider"),
@@ -115,10 +125,12 @@ class Page:
     ----------
     aliases, models : collection of str
         What edge.toml names: the only values of the labels `dest_alias` and `model`.
+    codes : collection of str
+        Code Values of the findings of the packages in use: the only values of `code_value`.
     """
 
-    def __init__(self, aliases: Collection[str], models: Collection[str]) -> None:
-        self._closed = {**_CLOSED, "dest_alias": aliases, "model": models}
+    def __init__(self, aliases: Collection[str], models: Collection[str], codes: Collection[str] = ()) -> None:
+        self._closed = {**_CLOSED, "dest_alias": aliases, "model": models, "code_value": codes}
         self._samples: dict[str, dict[str, float]] = {}
 
     def add(self, name: str, value: float, *labels: str) -> None:

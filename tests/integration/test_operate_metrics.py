@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -16,8 +17,8 @@ from infer_box import InferBox, made_package
 from support import REPOSITORY, run_edge, wait_until
 
 from edge import rooms
-from edge.infer import meter
-from edge.journal import outgoing, pausing
+from edge.infer import drift, meter
+from edge.journal import alarms, outgoing, pausing
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -107,3 +108,19 @@ def test_a_box_that_never_ran_says_so(room: InferBox, tmp_path: Path) -> None:
     ended = run_edge("metrics", "--config", other.settings.file)
     other.stop()
     assert (ended.returncode, "there are no metrics" in ended.stderr) == (1, True)
+
+
+def test_images_that_became_brighter_raise_an_alarm(room: InferBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "BASELINE", 20)
+    monkeypatch.setattr(drift, "WINDOW", 20)
+    dice = np.random.default_rng(3)
+    for number in range(40):
+        level = int(dice.integers(20, 60)) if number < 20 else int(dice.integers(180, 220))
+        last = room.store(chest_dx(np.full((32, 32), level, np.uint8)))
+    room.job(last)
+    (alarm,) = wait_until(lambda: alarms.standing(room.journal), what="the alarm")
+    assert alarm.name == "drift.brightness"
+    index = 'edge_input_psi{model="brightness",statistic="InputMean"}'
+    assert wait_until(lambda: samples(room).get(index), what="the index on the page") > drift.SHIFT
+    kept = json.loads((room.settings.run / drift.FILE).read_text())
+    assert all(feature["first"] == [] for features in kept.values() for feature in features.values())
