@@ -5,6 +5,7 @@ The encoder can write nothing else, and the egress gate's allow-list is made of 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,13 +13,16 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One line of the data dictionary."""
+    """One line of the data dictionary. `head` is how its element begins; `is_long` when its length has 32 bits."""
 
     keyword: str
     tag: int
     vr: str
+    head: bytes
+    is_long: bool
 
 
+_LONG_LENGTH = frozenset({"OB", "SQ", "UC", "UT"})
 _TABLE = """
 FileMetaInformationGroupLength          00020000 UL
 FileMetaInformationVersion              00020001 OB
@@ -186,9 +190,15 @@ PixelData                               7FE00010 OB
 """
 
 
+def _attribute(keyword: str, tag: int, vr: str) -> Attribute:
+    is_long = vr in _LONG_LENGTH
+    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode()) + bytes(2 if is_long else 0)
+    return Attribute(keyword, tag, vr, head, is_long)
+
+
 def _parse(table: str) -> Mapping[str, Attribute]:
     rows = (line.split() for line in table.strip().splitlines())
-    return MappingProxyType({keyword: Attribute(keyword, int(tag, 16), vr) for keyword, tag, vr in rows})
+    return MappingProxyType({keyword: _attribute(keyword, int(tag, 16), vr) for keyword, tag, vr in rows})
 
 
 ATTRIBUTES = _parse(_TABLE)

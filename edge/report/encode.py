@@ -23,7 +23,6 @@ IMPLEMENTATION_VERSION_NAME = "EDGE"
 _ITEM = b"\xfe\xff\x00\xe0"
 NUMBER_FORMATS: Mapping[str, str] = MappingProxyType({"FL": "f", "US": "H", "UL": "I", "SL": "i"})
 """Formats of `struct` for one number of a VR."""
-_LONG_LENGTH = frozenset({"OB", "SQ", "UC", "UT"})
 _MAXIMUM: Mapping[str, int] = MappingProxyType(
     {"CS": 16, "DA": 8, "DS": 16, "IS": 12, "LO": 64, "PN": 64, "SH": 16, "TM": 14, "UI": 64}
 )
@@ -74,7 +73,7 @@ def binary(keyword: str, value: bytes) -> Element:
 
 def sequence(keyword: str, items: Iterable[bytes] = ()) -> Element:
     """One SQ element of encoded data sets; without items it is present and empty."""
-    value = b"".join(_ITEM + struct.pack("<I", len(item)) + item for item in items)
+    value = b"".join(_ITEM + len(item).to_bytes(4, "little") + item for item in items)
     return _element(ATTRIBUTES[keyword], value)
 
 
@@ -105,15 +104,14 @@ def _fits(value: str, vr: str) -> bool:
 
 
 def _element(attribute: Attribute, value: bytes) -> Element:
-    tag = attribute.tag
-    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, attribute.vr.encode())
-    if attribute.vr in _LONG_LENGTH:
-        return tag, head + struct.pack("<HI", 0, len(value)) + value
-    if len(value) > 0xFFFE:
+    size = len(value)
+    if attribute.is_long:
+        return attribute.tag, attribute.head + size.to_bytes(4, "little") + value
+    if size > 0xFFFE:
         raise PackageError(
             "a value is longer than 65534 bytes", which=attribute.keyword, hint="make regions of fewer points"
         )
-    return tag, head + struct.pack("<H", len(value)) + value
+    return attribute.tag, attribute.head + size.to_bytes(2, "little") + value
 
 
 def _even(value: bytes, pad: bytes) -> bytes:

@@ -65,6 +65,8 @@ def plain(text: str) -> str:
 
     A manifest is UTF-8; a report is ASCII, so that it needs no character set that could clash at relinking.
     """
+    if text.isascii() and text.isprintable() and "\\" not in text and "  " not in text and text == text.strip():
+        return text
     parts = unicodedata.normalize("NFKD", text.replace("\\", "/"))
     kept = "".join(part for part in parts if not unicodedata.combining(part))
     visible = "".join(part if part.isprintable() else " " for part in kept)
