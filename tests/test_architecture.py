@@ -22,14 +22,13 @@ DOORS = {
     "imagecodecs": "edge/infer/codecs.py",
     "cryptography": "edge/crypto.py",
     "cv2": "edge/opencv.py",
+    "highdicom": "edge/bench/highdicom_report.py",
     "onnx": "edge/packages/graph.py",
 }
 SECOND_DOORS = {"cv2": "kernels/_opencv.py"}
 """Kernels know nothing of edge, so they have a door of their own."""
 MAY_ALSO = {"edge/packages/graph.py": ("edge.packages.manifest",)}
 """A graph is only ever read against the manifest that declares its tensors."""
-NEVER = ("highdicom",)
-"""Libraries that only tests use."""
 FORBIDDEN = {
     "edge/receive": ("edge.infer", "edge.report", "edge.packages", "edge.opencv", "kernels", "numpy", "pydicom"),
     "edge/deliver": ("edge.vault", "edge.infer", "edge.receive", "edge.report", "edge.packages", "kernels", "numpy"),
@@ -118,11 +117,6 @@ def test_a_door_imports_nothing_of_ours_but_the_errors(door: str) -> None:
     ours = {module for module in imports(REPOSITORY / door) if within(module, "edge") or within(module, "kernels")}
     allowed = ("edge.errors", *MAY_ALSO.get(door, ()))
     assert [module for module in sorted(ours - {"edge"}) if not any(within(module, each) for each in allowed)] == []
-
-
-@pytest.mark.parametrize("library", NEVER)
-def test_some_libraries_are_for_tests_alone(library: str) -> None:
-    assert [name(path) for path in SOURCES if any(within(module, library) for module in imports(path))] == []
 
 
 def test_the_command_line_is_known_to_nobody() -> None:

@@ -17,6 +17,7 @@ HELP = "Measure this machine against named peers, in the same run. A ratio above
 _TASKS = {
     "kernels": "frame_to_tensor against OpenCV's best exact pipeline",
     "receive": "C-STORE into the box against storescp, Orthanc and pynetdicom",
+    "report": "a report and a segmentation built and encoded, against highdicom",
     "end-to-end": "push to report: throughput against the bare model, and latency",
 }
 _COLUMNS = ("task", "ours", "peer", "ratio", "ratio_range", "n")

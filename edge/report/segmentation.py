@@ -60,7 +60,7 @@ def layouts(result: Result) -> tuple[Layout, ...]:
     alike: dict[object, set[UID]] = {}
     for segment in result.segments:
         for mask in segment.masks:
-            if any(mask.bits):
+            if _is_marked(mask):
                 alike.setdefault(_likeness(by_uid[mask.source], mask), set()).add(mask.source)
     return tuple(
         _layout(result, number, tuple(source for source in result.sources if source.sop_instance_uid in uids))
@@ -90,6 +90,10 @@ def packed(layout: Layout) -> bytes:
     return np.packbits(np.concatenate(bits), bitorder="little").tobytes()
 
 
+def _is_marked(mask: Mask) -> bool:
+    return mask.bits.count(0) < len(mask.bits)
+
+
 def _likeness(source: Source, mask: Mask) -> object:
     plane = source.plane
     where = (plane.frame_of_reference_uid, plane.orientation, plane.spacing) if plane else None
@@ -100,7 +104,7 @@ def _layout(result: Result, number: int, sources: tuple[Source, ...]) -> Layout:
     uids = [source.sop_instance_uid for source in sources]
     layers: list[Layer] = []
     for in_result, segment in enumerate(result.segments, 1):
-        masks = [mask for mask in segment.masks if mask.source in uids and any(mask.bits)]
+        masks = [mask for mask in segment.masks if mask.source in uids and _is_marked(mask)]
         if masks:
             masks.sort(key=lambda mask: (uids.index(mask.source), mask.frame or 0))
             layers.append(Layer(len(layers) + 1, in_result, segment, tuple(masks)))

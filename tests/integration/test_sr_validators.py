@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from io import BytesIO
-from statistics import median
 
 import highdicom
 import pydicom
 import pytest
 import support
 from golden import sr_cases
-from golden.sr_cases import BOX, DETECTED, PNEUMONIA, finding, result
+from golden.sr_cases import BOX, DETECTED, result
 from pydicom.sr.coding import Code as DicomCode
 
-from edge.infer.egress import release
 from edge.records import Outcome
 from edge.report.sentence import sentence
 from edge.report.sr import build_sr
@@ -115,88 +112,3 @@ def test_highdicom_reads_the_algorithm_the_outcome_and_the_sentence():
     assert first[0].ContentSequence[0].TextValue == sentence(case)
     assert observer.observer_identifying_attributes.model_name == "cxr-pneumonia"
     assert observer.observer_identifying_attributes.uid == BOX.device_uid
-
-
-def highdicom_report(image):
-    """The same report by highdicom, for the comparison of time."""
-    sr = highdicom.sr
-    code = DicomCode(PNEUMONIA.value, PNEUMONIA.scheme, PNEUMONIA.meaning)
-    group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(uid="2.25.1", identifier="Pneumonia 1"),
-        finding_type=code,
-        algorithm_id=sr.AlgorithmIdentification(
-            name="cxr-pneumonia",
-            version="1.0.0",
-            family=DicomCode("123110", "DCM", "Artificial Intelligence"),
-            parameters=["threshold=0.5"],
-        ),
-        source_images=[sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
-        measurements=[
-            sr.Measurement(
-                name=DicomCode("111012", "DCM", "Certainty of Finding"),
-                value=93.12,
-                unit=DicomCode("%", "UCUM", "Percent"),
-            )
-        ],
-        qualitative_evaluations=[sr.QualitativeEvaluation(name=code, value=DicomCode("52101004", "SCT", "Present"))],
-    )
-    device = sr.DeviceObserverIdentifyingAttributes(uid="2.25.301", name="Edge")
-    context = sr.ObserverContext(
-        observer_type=DicomCode("121007", "DCM", "Device"), observer_identifying_attributes=device
-    )
-    content = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=context),
-        procedure_reported=DicomCode("43468-8", "LN", "XR unspecified body region"),
-        imaging_measurements=[group],
-    )
-    dataset = sr.Comprehensive3DSR(
-        evidence=[image],
-        content=content,
-        series_number=9001,
-        series_instance_uid="2.25.2",
-        sop_instance_uid="2.25.3",
-        instance_number=1,
-        manufacturer="Edge",
-    )
-    stream = BytesIO()
-    dataset.save_as(stream)
-    return stream.getvalue()
-
-
-def evidence():
-    image = pydicom.Dataset()
-    image.SOPClassUID, image.SOPInstanceUID = sr_cases.IMAGE.sop_class_uid, sr_cases.IMAGE.sop_instance_uid
-    image.StudyInstanceUID, image.SeriesInstanceUID = sr_cases.STUDY, sr_cases.IMAGE.series_instance_uid
-    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
-        setattr(image, keyword, "")
-    image.StudyDate = image.StudyTime = image.ReferringPhysicianName = ""
-    image.Rows, image.Columns, image.Modality = 1000, 1200, "DX"
-    return image
-
-
-def p50_ms(action, repeats):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append((time.perf_counter() - start) * 1000)
-    return median(times)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_time_is_measured(record_property):
-    """Figures, not limits: `pytest --junit-xml` keeps them, `-s` shows them."""
-    case = result(findings=(finding(calibrated=True),))
-    blob = build_sr(case, box=BOX)
-    identity = frozenset({"MELCHIOR", "19700102"})
-    image = evidence()
-    figures = {
-        "highdicom_build_and_write_ms": p50_ms(lambda: highdicom_report(image), 10),
-        "build_sr_ms": p50_ms(lambda: build_sr(case, box=BOX), 100),
-        "gate_ms": p50_ms(lambda: release(blob, result=case, box=BOX, identity=identity), 100),
-    }
-    for name, value in figures.items():
-        record_property(name, round(value, 3))
-        print(f"{name}: {value:.2f}")
-
-    assert all(value > 0 for value in figures.values())
