@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
@@ -27,9 +27,9 @@ _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 _DATES = ("StudyDate", "AcquisitionDate", "ContentDate", "SeriesDate")
 
 
-def check_keywords(rules: Mapping[str, Rule]) -> None:
+def check_keywords(keywords: Iterable[str]) -> None:
     """Raises PackageError for a rule about something that nobody could look at."""
-    for keyword in rules:
+    for keyword in keywords:
         if keyword not in STATISTICS and tag_for_keyword(keyword) is None:
             raise PackageError(
                 "an applicability rule is about neither a DICOM keyword nor a statistic",

@@ -18,7 +18,6 @@ from edge.config.destinations import Destination
 from edge.config.routes import Route
 from edge.errors import EdgeError, PackageError
 from edge.infer.applicability import check_keywords
-from edge.packages.manifest import check_supported
 from edge.packages.package import GRAPH, Package
 from edge.packages.registry import Registry
 from edge.records import Scope
@@ -138,7 +137,6 @@ def _too_far(destination: Destination) -> str:
 
 def _check_runnable(settings: Settings, package: Package) -> None:
     manifest = package.manifest
-    check_supported(manifest)
-    check_keywords(manifest.applicability)
+    check_keywords(sorted(manifest.names_of_attributes()))
     package.read(GRAPH)
     approved(package, settings.infer.providers)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge.errors import EdgeError, PackageError
 from edge.packages import cam, graph, selftest, trial
-from edge.packages.manifest import Manifest, check_supported
+from edge.packages.manifest import Manifest
 from edge.packages.package import GRAPH, Package
 from edge.packages.tasks import OCCLUSIONS
 
@@ -55,7 +55,7 @@ def examine(package: Package) -> Report:
 
 def static_problems(package: Package) -> list[Problem]:
     """What is wrong with members, keywords and graph; nothing is run."""
-    problems = [*_support_problems(package.manifest), *_member_problems(package), *_keyword_problems(package.manifest)]
+    problems = [*_member_problems(package), *_keyword_problems(package.manifest)]
     if problems:
         return problems
     try:
@@ -69,14 +69,6 @@ def static_problems(package: Package) -> list[Problem]:
 
 def _problem(error: EdgeError) -> Problem:
     return Problem(error.which, error.what, error.hint)
-
-
-def _support_problems(manifest: Manifest) -> list[Problem]:
-    try:
-        check_supported(manifest)
-    except PackageError as error:
-        return [_problem(error)]
-    return []
 
 
 def _member_problems(package: Package) -> list[Problem]:
@@ -94,9 +86,9 @@ def _keyword_problems(manifest: Manifest) -> list[Problem]:
     from edge.infer.applicability import check_keywords
 
     problems = []
-    for keyword, rule in manifest.applicability.items():
+    for keyword in sorted(manifest.names_of_attributes()):
         try:
-            check_keywords({keyword: rule})
+            check_keywords([keyword])
         except PackageError as error:
             problems.append(_problem(error))
     return problems

@@ -230,18 +230,6 @@ def parse(text: bytes) -> Manifest:
     return manifest
 
 
-def check_supported(manifest: Manifest) -> None:
-    """Raise PackageError for a package that is right but that no room of this version runs."""
-    several = manifest.volumes or manifest.tables or len(manifest.inputs) > 1 or manifest.inputs[0].frames == "each"
-    maps = any(output.heat or output.cam == "occlusion" for output in manifest.outputs)
-    if manifest.scope is not Scope.IMAGE or manifest.task != "classify" or several or maps:
-        raise PackageError(
-            f'packages of scope "{manifest.scope}" and task "{manifest.task}" are not run by this version',
-            which=manifest.name,
-            hint='use a package of scope "image" and task "classify" with one input and no map but cam = "auto"',
-        )
-
-
 def digest(text: bytes) -> str:
     """The package digest: SHA-256 of the manifest's bytes, in hexadecimal."""
     return hashlib.sha256(text).hexdigest()

@@ -111,7 +111,7 @@ through the box with a network of our own, and where that network looked.
   (Guangzhou), antero-posterior.
 - **The score is not a probability** (uncalibrated sigmoid), and a score below the threshold rules nothing out.
 - **The outline is where the score came from**, not where a disease ends. It is never measured in millimetres. Disease
-  in several places gets one outline, around the strongest.
+  in several places gets at most three outlines, the strongest first.
 """
 
 _SOURCE = """

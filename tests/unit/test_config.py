@@ -149,11 +149,13 @@ def test_a_wrong_file_is_one_line_and_exit_code_1(tmp_path: Path, run_edge: Run)
     assert ended.stderr == "E-CONFIG: unknown key [receive.prot, line 2]; try: did you mean `port`?\n"
 
 
+RULE = {"absent": "refuse", "any_of": ["DX"]}
+
+
 @pytest.mark.parametrize(
     ("changes", "providers", "key", "word"),
     [
-        ({"scope": "series"}, '"auto"', "routes[0].package", "scope"),
-        ({"scope": "study"}, '"auto"', "routes[0].package", "scope"),
+        ({"applicability": {"Modalty": RULE}}, '"auto"', "routes[0].package", "keyword"),
         ({}, '"cuda"', "routes[0].package", "providers"),
         ({}, '"auto"', "routes[0].deliver", "demonstration"),
     ],

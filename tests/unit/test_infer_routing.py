@@ -185,15 +185,12 @@ def test_demonstration_reaches_no_patient_and_no_other_machine(tmp_path: Path, h
     assert problem(settings(tmp_path, host=host, kind=kind, allow="true"), tmp_path / "again") == ""
 
 
-@pytest.mark.parametrize(
-    ("changes", "word"),
-    [
-        ({"scope": "series"}, "scope"),
-        ({"applicability": {"Modalty": {"absent": "refuse", "any_of": ["DX"]}}}, "Modalty"),
-    ],
-)
-def test_what_this_version_does_not_run(tmp_path: Path, changes: dict[str, Any], word: str) -> None:
-    assert word in problem(settings(tmp_path), tmp_path, **changes)
+def test_a_rule_about_nothing_stops_the_route(tmp_path: Path) -> None:
+    rules = {"Modalty": {"absent": "refuse", "any_of": ["DX"]}}
+    assert "Modalty" in problem(settings(tmp_path), tmp_path, applicability=rules)
+    inputs = package_maker.plain_manifest()["inputs"]
+    selected = [{**inputs[0], "select": {"ViewPositon": {"absent": "refuse", "any_of": ["AP"]}}}]
+    assert "ViewPositon" in problem(settings(tmp_path), tmp_path / "again", inputs=selected)
 
 
 def test_changed_graph_stops_the_route(tmp_path: Path) -> None:

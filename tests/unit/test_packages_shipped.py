@@ -25,6 +25,7 @@ DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
 LICENCES = {"cxr-pneumonia": b"MIT License", "cxr-pneumonia-native": b"Apache License"}
+EXAMPLES = ("example-detect", "example-measure", "example-segment")
 
 
 @pytest.fixture(scope="module", params=sorted(LICENCES))
@@ -185,3 +186,23 @@ def test_the_list_of_packages_is_complete() -> None:
         for path in (ROOT / top).rglob("__init__.py")
     }
     assert listed == found | {"edge.shipped"}, "bring [tool.setuptools] packages in pyproject.toml up to date"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_fit_and_says_what_it_is(name: str) -> None:
+    example = Registry().resolve(name)
+    assert examine(example).problems == ()
+    assert example.manifest.status == "demonstration"
+    assert example.manifest.applicability["ManufacturerModelName"].absent == "refuse"
+    assert "generated data alone" in example.read("MODEL_CARD.md").decode()
+
+
+def test_the_examples_are_what_their_recipe_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "models" / "recipes"))
+    __import__("examples").main(tmp_path)
+    for name in EXAMPLES:
+        assert (tmp_path / name / "model.toml").read_bytes() == Registry().resolve(name).manifest_bytes
+
+
+def test_every_shipped_package_is_tested() -> None:
+    assert Registry().names() == sorted((*LICENCES, *EXAMPLES))
