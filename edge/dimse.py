@@ -120,8 +120,12 @@ def associate(
     calling: str,
     contexts: Sequence[Context],
     version_name: str = IMPLEMENTATION_VERSION_NAME,
+    roles: Sequence[str] = (),
 ) -> bytes:
-    """An A-ASSOCIATE-RQ or -AC PDU (PS3.8 tables 9-11 and 9-17)."""
+    """An A-ASSOCIATE-RQ or -AC PDU (PS3.8 tables 9-11 and 9-17).
+
+    `roles`: SOP classes of which the caller would be an SCP too (PS3.7 D.3.3.4), as a C-GET needs.
+    """
     titles = b"".join(title.encode("ascii").ljust(16)[:16] for title in (called, calling))
     items = [_item(0x10, APPLICATION_CONTEXT.encode())]
     for context in contexts:
@@ -134,6 +138,7 @@ def associate(
     user = (
         _item(0x51, struct.pack(">L", MAX_PDU))
         + _item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+        + b"".join(_item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1") for uid in roles)
         + _item(0x55, version_name.encode())
     )
     items.append(_item(0x50, user))

@@ -3,7 +3,8 @@
 Comes in: an address and the presentation contexts to propose. Goes out: data sets, byte for byte as they were given,
 and the peer's status for each. Every wait has a deadline; whatever goes wrong with the peer is a `PeerFailure`
 whose reason is one of `unreachable`, `tls`, `silent`, `aborted`, `released`, `protocol`, `rejected-RESULT-REASON`
-(PS3.8 9.3.4) and `context-refused-RESULT` (PS3.8 9.3.3.2); of a query also `find-STATUS` and `too-many-answers`.
+(PS3.8 9.3.4) and `context-refused-RESULT` (PS3.8 9.3.3.2); of a query also `find-STATUS`, `get-STATUS` and
+`too-many-answers`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from edge.dimse import Context, Message, Stream, failure
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
-_C_STORE_RQ, _C_FIND_RQ, _C_ECHO_RQ = 0x0001, 0x0020, 0x0030
+_C_STORE_RQ, _C_GET_RQ, _C_FIND_RQ, _C_ECHO_RQ = 0x0001, 0x0010, 0x0020, 0x0030
 _RESPONSE = 0x8000
 _PRIORITY_MEDIUM = 0
 _PENDING = (0xFF00, 0xFF01)
+_SOME_FAILED = 0xB000
 _ANSWERS_LIMIT = 1 << 24
 
 
@@ -55,10 +57,13 @@ class Scu:
         Whom to call.
     proposals : iterable of (str, str)
         Abstract syntax and transfer syntax; each pair becomes a presentation context of its own (128 at most).
+    roles : tuple of str
+        Those abstract syntaxes whose objects `get` may bring.
     """
 
-    def __init__(self, peer: Peer, proposals: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, peer: Peer, proposals: Iterable[tuple[str, str]], roles: tuple[str, ...] = ()) -> None:
         self._peer = peer
+        self._roles = roles
         self._message_id = 0
         self._contexts = [Context(2 * at + 1, *pair) for at, pair in enumerate(dict.fromkeys(proposals))]
         self._results: dict[int, tuple[int, str]] = {}
@@ -129,6 +134,25 @@ class Scu:
             self.abort()
             raise
 
+    def get(
+        self, sop_class_uid: str, transfer_syntax: str, identifier: bytes, *, most: int, seconds: float
+    ) -> tuple[list[tuple[str, bytes]], bool]:
+        """C-GET (PS3.7 9.1.3): SOP Class UID and data set of each object that matches `identifier`, and whether of all.
+
+        Parameters and failures are those of `find`; an object comes in the syntax of its own context.
+        """
+        context, why = self._look_up(sop_class_uid, transfer_syntax)
+        if why:
+            raise failure(why)
+        request = {0x0002: dimse.uid_value(sop_class_uid), 0x0700: dimse.short(_PRIORITY_MEDIUM)}
+        deadline = time.monotonic() + seconds
+        try:
+            self._send(context, _C_GET_RQ, request, identifier)
+            return self._objects(most, deadline)
+        except BaseException:
+            self.abort()
+            raise
+
     def echo(self) -> int:
         """C-ECHO (PS3.7 9.1.5); returns the status. Raises PeerFailure."""
         context, why = self._look_up(VERIFICATION, IMPLICIT_VR_LITTLE_ENDIAN)
@@ -183,7 +207,7 @@ class Scu:
 
     def _negotiate(self) -> tuple[dict[int, tuple[int, str]], int]:
         peer = self._peer
-        request = dimse.associate(dimse.ASSOCIATE_RQ, peer.called, peer.calling, self._contexts)
+        request = dimse.associate(dimse.ASSOCIATE_RQ, peer.called, peer.calling, self._contexts, roles=self._roles)
         self._stream.write(request, peer.associate)
         kind, body = self._stream.read(peer.associate)
         if kind == dimse.ASSOCIATE_RJ and len(body) == 4:
@@ -229,6 +253,37 @@ class Scu:
             left -= len(answers[-1])
             if len(answers) > most or left < 0:
                 raise failure("too-many-answers")
+
+    def _objects(self, most: int, deadline: float) -> tuple[list[tuple[str, bytes]], bool]:
+        """What the sub-operations of a C-GET bring, each answered with Success."""
+        classes = {context.id: context.abstract_syntax for context in self._contexts}
+        found: list[tuple[str, bytes]] = []
+        left = _ANSWERS_LIMIT
+        while True:
+            message = self._response(deadline - time.monotonic())
+            if dimse.number(message.command, 0x0100) == _C_STORE_RQ and message.context in classes:
+                found.append((classes[message.context], message.data()))
+                left -= len(found[-1][1])
+                if len(found) > most or left < 0:
+                    raise failure("too-many-answers")
+                self._take(message)
+                continue
+            status = self._status(message, _C_GET_RQ)
+            if status in (0, _SOME_FAILED):
+                return found, status == 0
+            if status not in _PENDING:
+                raise failure(f"get-{status:04X}")
+
+    def _take(self, message: Message) -> None:
+        """Answer a C-STORE of the peer's with Success."""
+        answer = {tag: message.command[tag] for tag in (0x0002, 0x1000) if tag in message.command} | {
+            0x0100: dimse.short(_C_STORE_RQ | _RESPONSE),
+            0x0120: dimse.short(dimse.number(message.command, 0x0110)),
+            0x0800: dimse.short(dimse.NO_DATA_SET),
+            0x0900: dimse.short(0),
+        }
+        for piece in dimse.fragments(message.context, dimse.command(answer), b"", self._longest):
+            self._stream.write(piece, self._peer.answer)
 
     def _send(self, context: int, field: int, request: dict[int, bytes], data: bytes) -> None:
         self._message_id = self._message_id % 65535 + 1

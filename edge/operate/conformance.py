@@ -189,7 +189,9 @@ def _relink(relink: Relink | None) -> Iterator[str]:
     yield from _prose(
         "SCU towards the one PACS: Study Root Query/Retrieve - FIND at STUDY and IMAGE level (lists of UIDs, "
         "PS3.4 C.2.2.2.2, with a fall-back), and Storage of the same classes (with "
-        "`rendering`: also Basic Text SR), in Explicit or Implicit VR Little Endian. It never retrieves."
+        "`rendering`: also Basic Text SR), in Explicit or Implicit VR Little Endian. The gateway never "
+        "retrieves; `--worklist` asks at STUDY, SERIES and IMAGE level and retrieves reports by Study Root - GET, in "
+        "Explicit VR Little Endian, as an SCP of the SR classes above (role selection)."
     )
     yield ""
     yield "| C-STORE status | when |"

@@ -37,12 +37,8 @@ class Room:
     """See edge.rooms.Room. `port` is where it listens once started."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.relink is None:
-            raise ConfigError(
-                "there is no gateway to run", which="relink", hint="add [relink] (edge/relink/README.md has one)"
-            )
         self._settings = settings
-        self._relink: Relink = settings.relink
+        self._relink = needed(settings)
         self._open: dict[threading.Thread, Association] = {}
         self._refusing: set[threading.Thread] = set()
         self._changed = threading.Condition()
@@ -51,19 +47,8 @@ class Room:
     def start(self) -> None:
         """Listen. Raises EdgeError when something needed is missing."""
         relink = self._relink
-        connect, associate, answer = PACS_SECONDS
-        pacs = Peer(
-            host=relink.pacs.host,
-            port=relink.pacs.port,
-            called=relink.pacs.ae_title,
-            calling=relink.ae_title,
-            tls=client_context(relink.pacs.tls, self._settings, "relink.pacs.tls"),
-            connect=connect,
-            associate=associate,
-            answer=answer,
-        )
         gateway = Gateway(
-            pacs,
+            pacs_of(self._settings, relink),
             character_set=relink.pacs.character_set,
             evidence_wait=relink.evidence_wait_seconds,
             also=also.from_settings(self._settings),
@@ -164,6 +149,30 @@ class Room:
                 which="run",
                 hint="give [box] a root that the gateway's user may write",
             ) from None
+
+
+def pacs_of(settings: Settings, relink: Relink) -> Peer:
+    """The PACS as a peer. Raises EnvironmentFailure when a file of its TLS cannot be used."""
+    connect, associate, answer = PACS_SECONDS
+    return Peer(
+        host=relink.pacs.host,
+        port=relink.pacs.port,
+        called=relink.pacs.ae_title,
+        calling=relink.ae_title,
+        tls=client_context(relink.pacs.tls, settings, "relink.pacs.tls"),
+        connect=connect,
+        associate=associate,
+        answer=answer,
+    )
+
+
+def needed(settings: Settings) -> Relink:
+    """The section [relink]. Raises ConfigError where there is none."""
+    if settings.relink is None:
+        raise ConfigError(
+            "there is no gateway to run", which="relink", hint="add [relink] (edge/relink/README.md has one)"
+        )
+    return settings.relink
 
 
 def _listen(relink: Relink) -> socket.socket:
