@@ -20,11 +20,10 @@ from edge.deliver import retry, web
 from edge.infer import rejection
 from edge.infer.allow_list import ALLOWED
 from edge.receive.requests import Status as Stored
-from edge.receive.syntaxes import Offer
+from edge.receive.syntaxes import VERIFICATION, Offer
 from edge.records import DeliveryState
 from edge.relink import result
 from edge.relink.status import Status as Filed
-from edge.upper_layer import VERIFICATION
 
 _WIDTH = 130
 _STORED: Mapping[Stored, str] = MappingProxyType(

@@ -25,9 +25,8 @@ from edge.receive.intake import Intake, Visit
 from edge.receive.negotiation import MAX_REQUEST, Context, Malformed
 from edge.receive.pdata import AbortReason, PData, ReleaseRequested, Violation
 from edge.receive.requests import C_ECHO, C_STORE, Request, Status, read_request, write_response
-from edge.receive.syntaxes import Offer
+from edge.receive.syntaxes import VERIFICATION, Offer
 from edge.receive.wire import PeerGone, Stopping, TooSlow, Wire
-from edge.upper_layer import VERIFICATION
 
 LINGER_SECONDS = 2.0
 """How long a peer may take to close after our last word (ARTIM of Sta13), and a refused one to ask."""

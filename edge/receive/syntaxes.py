@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from edge.upper_layer import VERIFICATION, storage_sop_classes
-
+VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _STANDARD = "1.2.840.10008."
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
+# RT Beams Delivery Instruction Storage and RT Brachy Application Setup Delivery Instruction Storage
+_STORAGE_ELSEWHERE = frozenset({"1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.34.10"})
+# Protocol Approval and Inventory: queries, retrieval and creation
+_NOT_STORAGE = frozenset(f"{_STORAGE}{end}" for end in ("200.4", "200.5", "200.6", *(f"201.{n}" for n in range(2, 7))))
 _ENCAPSULATED = "1.2.840.10008.1.2.4."
 _OTHERS = frozenset({"1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"})
 _NATIVE = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN})
@@ -29,7 +32,7 @@ class Offer:
     """
 
     def __init__(self, private: tuple[str, ...]) -> None:
-        self._classes = storage_sop_classes() | {uid for uid in private if uid != "*"}
+        self._classes = _STORAGE_ELSEWHERE | {uid for uid in private if uid != "*"}
         self._any_private = "*" in private
 
     def takes(self, abstract_syntax: str) -> bool:
@@ -37,7 +40,7 @@ class Offer:
         return (
             abstract_syntax == VERIFICATION
             or abstract_syntax in self._classes
-            or abstract_syntax.startswith(_STORAGE)
+            or (abstract_syntax.startswith(_STORAGE) and abstract_syntax not in _NOT_STORAGE)
             or (self._any_private and abstract_syntax != "" and not abstract_syntax.startswith(_STANDARD))
         )
 

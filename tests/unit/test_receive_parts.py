@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pynetdicom import AE, build_context
+from pydicom._uid_dict import UID_dictionary
+from pynetdicom import AE, AllStoragePresentationContexts, build_context
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from receiver import CT, EXPLICIT, IMPLICIT, VERIFICATION, echo_elements, store_elements
@@ -72,6 +73,17 @@ def test_pynetdicom_and_we_read_the_same_request_and_answer() -> None:
     assert answered.presentation_context_definition_results_list[1].transfer_syntax == [EXPLICIT]
     assert answered.maximum_length_received == 131072
     assert (answered.calling_ae_title, answered.called_ae_title) == ("MODALITY", "EDGE")
+
+
+def test_every_storage_class_of_the_standard_is_taken_and_no_other_service() -> None:
+    storage = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    assert len(storage) > 150
+    offer = Offer(())
+    assert [uid for uid in storage if not offer.takes(uid)] == []
+    taken = [words for uid, words in UID_dictionary.items() if words[1] == "SOP Class" and offer.takes(uid)]
+    assert [name for name, _, _, retired, _ in taken if not retired and "Storage" not in name] == [
+        "Verification SOP Class"
+    ]
 
 
 @pytest.mark.parametrize(
