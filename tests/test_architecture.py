@@ -50,7 +50,7 @@ LOADED_NEVER = {
         "highdicom",
         "pydicom",
         "numpy",
-    ),  # fmt: skip
+    ),
     "deliver": ("edge.infer", "edge.report", "edge.receive", "edge.vault", "onnxruntime", "onnx", "imagecodecs", "cv2"),
 }
 FILE_LINES, FUNCTION_LINES, SCRIPT_LINES = 400, 60, 150
