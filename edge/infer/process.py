@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edge
+from edge.infer.applicability import STATISTICS
 from edge.infer.protocol import (
     LONGEST,
     Answer,
@@ -246,7 +248,8 @@ def _checked(answer: Answer, model: Model, data: int, run: Run) -> Answer:
     outputs = {tensor: value for tensor, value in answer.outputs.items() if tensor in wanted}
     maps = {tensor: value for tensor, value in answer.maps.items() if tensor in wanted}
     masks = tuple(_with_bits(answer.masks, data, run))
-    return Answer(answer.reason, error, outputs, milliseconds, maps, masks, answer.alignments)
+    measured = {name: value for name, value in answer.statistics.items() if name in STATISTICS and math.isfinite(value)}
+    return Answer(answer.reason, error, outputs, milliseconds, maps, masks, answer.alignments, measured)
 
 
 def _with_bits(masks: tuple[Marked, ...], data: int, run: Run) -> Iterator[Marked]:

@@ -28,7 +28,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 ALARMS = ("certificate", "disk", "drift", "flag-rate", "peer-silent", "room", "selftest")
 """Kinds of alarms."""
 
-STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum")
+STATISTICS = ("InputMean", "InputStandardDeviation", "InputMinimum", "InputMaximum", "Polarity")
 """What is measured of every prepared input."""
 
 STAGES = ("parse", "decode", "prepare", "run")

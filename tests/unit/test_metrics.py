@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import support
 
+from edge.infer.applicability import STATISTICS as MEASURED
 from edge.infer.process import STAGES as WORKER_STAGES
-from edge.operate.metrics import METRICS, REFUSALS, SECONDS, STAGES, Histogram, Page
+from edge.operate.metrics import METRICS, REFUSALS, SECONDS, STAGES, STATISTICS, Histogram, Page
 
 CANARY = "INVENTED^CANARY"
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? (\S+)')
@@ -79,4 +80,4 @@ def test_the_closed_sets_are_those_of_the_code() -> None:
     said = set(re.findall(r'(?:Rejected|Violation|refuse)\("([a-z-]+)"', source))
     said |= set(re.findall(r'self\._end\(.*, "([a-z-]+)"\)', source))
     assert said == set(REFUSALS)
-    assert STAGES == WORKER_STAGES
+    assert (STAGES, STATISTICS) == (WORKER_STAGES, MEASURED)
