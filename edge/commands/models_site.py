@@ -1,4 +1,4 @@
-"""`edge models`, the hospital's side: install, list, shadow, activate, rollback, remove, history.
+"""`edge models`, the hospital's side: install, list, shadow, compare, accept, activate, rollback, remove, history.
 
 What changes something goes through the infer room where it runs, else it is done here, with the room's lock.
 """
@@ -9,12 +9,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from edge.commands import positive, print_json, settings_of
-from edge.errors import PackageError
+from edge.errors import PackageError, UsageError
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -43,6 +44,16 @@ def add_arguments(actions: Any) -> None:
     command = actions.add_parser("activate", help=text, description=text)
     command.add_argument("package", metavar="PACKAGE", help=_PACKAGE)
     command.add_argument("--reason", metavar="CODE", default="", help=_REASON)
+
+    text = "what a shadow said beside the active package: agreement, disagreements, latency, failures"
+    command = actions.add_parser("compare", help=text, description=text)
+    command.add_argument("package", metavar="PACKAGE", help=_PACKAGE)
+
+    text = "measure a package on this site's own labelled studies, and keep the record"
+    command = actions.add_parser("accept", help=text, description=text)
+    command.add_argument("package", metavar="PACKAGE", help=_PACKAGE)
+    command.add_argument("--truth", type=Path, required=True, metavar="CSV", help="columns UID, finding, label")
+    command.add_argument("--by", required=True, metavar="NAME", help="who answers for it; never leaves the box")
 
     text = "run again what ran before the active package"
     command = actions.add_parser("rollback", help=text, description=text)
@@ -83,6 +94,71 @@ def _change(args: argparse.Namespace) -> int:
     from edge.packages.offline import request
 
     return _tell(args, request(settings_of(args), _asked(args)))
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from edge.packages.offline import request
+
+    try:
+        file = args.truth.open("rb")
+    except OSError as error:
+        raise UsageError(
+            f"the truth file cannot be read ({error.strerror})", which="--truth", hint="check the path"
+        ) from None
+    with file:
+        asked = {"do": "accept", "package": args.package, "by": args.by}
+        record = request(settings_of(args), asked, file.fileno())
+    record.pop("end", None)
+    if args.json:
+        print_json(record)
+        return 0
+    print(f"{record['package']} {record['version']} accepted on {record['labels']} labels, by {record['by']}")
+    for each in record["findings"]:
+        print(
+            f"  {each['finding']}: {each['positives']} positive, {each['negatives']} negative,"
+            f" {each['missing']} without a result"
+        )
+        for what in ("sensitivity", "specificity", "flag_rate"):
+            print(f"    {what.replace('_', ' '):<12}{_share(each[what])}")
+    return 0
+
+
+def _share(told: dict[str, Any]) -> str:
+    if not told["of"]:
+        return "nothing to count"
+    return f"{told['value']:.3f} ({told['low']:.3f} to {told['high']:.3f}, 95 %), {told['count']} of {told['of']}"
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from edge.journal import Journal, shadows
+    from edge.packages.comparison import compare
+    from edge.packages.lifecycle import resolved
+
+    journal = Journal(settings_of(args).journal)
+    try:
+        package = resolved(journal, args.package, "SHADOW", "INSTALLED", "ACTIVE", "RETIRED")
+        found = compare(shadows.pairs(journal, package.digest), shadows.waiting(journal, package.digest))
+    finally:
+        journal.close()
+    told = {"package": package.name, "version": package.version, "digest": package.digest, **asdict(found)}
+    if args.json:
+        print_json(told)
+        return 0
+    print(
+        f"{package.name} {package.version}: looked at {found.looked}, {found.waiting} waiting,"
+        f" {found.compared} compared"
+    )
+    print(f"  agreement      {_share(told['agreement'])}")
+    for each in told["findings"]:
+        print(
+            f"  {each['finding']}: both {each['both']}, neither {each['neither']}, only active {each['only_active']},"
+            f" only shadow {each['only_shadow']}; scores apart {each['mean_difference']:.4f},"
+            f" at most {each['max_difference']:.4f}"
+        )
+    print(f"  run            active {found.active_ms:.1f} ms, shadow {found.shadow_ms:.1f} ms")
+    print(f"  outcomes       {', '.join(f'{name}: {count}' for name, count in found.outcomes.items()) or '-'}")
+    print(f"  disagreements  {', '.join(map(str, found.disagreements)) or '-'} (`edge jobs show`)")
+    return 0
 
 
 def _asked(args: argparse.Namespace) -> dict[str, Any]:
@@ -194,7 +270,7 @@ def _history(args: argparse.Namespace) -> int:
 
 
 ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = MappingProxyType(
-    {"install": _install, "list": _list, "history": _history}
+    {"install": _install, "list": _list, "history": _history, "accept": _accept, "compare": _compare}
     | dict.fromkeys(("shadow", "activate", "rollback", "remove"), _change)
 )
 """What each word after `edge models` runs."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edge.config.types import Alias, Days, Seconds, Section
+from edge.config.types import Alias, Days, Percent, Seconds, Section
 
 MATCHABLE = (
     "Modality", "SOPClassUID", "BodyPartExamined", "ViewPosition", "StationName", "Manufacturer",
@@ -16,6 +16,13 @@ MATCHABLE = (
 """What `when` can look at. It can only narrow what the package's own manifest allows."""
 
 Deliverable = Literal["succeeded", "partial", "failed", "not-attempted"]
+
+
+class Canary(Section, frozen=True, kw_only=True):
+    """A share of a route's units that another installed and accepted version of its package works on, by their UIDs."""
+
+    version: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+\Z", description="a version: MAJOR.MINOR.PATCH")]
+    percent: Percent
 
 
 class Route(Section, frozen=True, kw_only=True):
@@ -34,3 +41,4 @@ class Route(Section, frozen=True, kw_only=True):
     max_wait_seconds: Seconds = 600.0
     max_study_age_days: Days = 7
     allow_demonstration: bool = False
+    canary: Canary | None = None

@@ -29,7 +29,7 @@ from edge.infer.postprocess import mask_bytes
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
 from edge.infer.roster import Line, Roster
-from edge.journal import Journal, work
+from edge.journal import Journal, shadows, work
 from edge.journal.work import Outgoing
 from edge.operate.logs import frames
 from edge.packages.package import Package
@@ -77,7 +77,9 @@ class Dispatcher:
         started = time.perf_counter()
         try:
             with self._roster.hold(job.route) as line:
-                verdict, sending = self._process(job, line)
+                verdict, sending = self._process(job, line.of_unit(job.uid) if line else None)
+                if line is not None and line.candidate is not None:
+                    shadows.queue(self._journal, job.id, line.candidate.digest)
         except JournalError:
             log.warning("job %d belongs to someone else now", job.id)
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, BinaryIO
 
 from edge.errors import UsageError
 from edge.packages.gates import checked_reason
@@ -29,6 +29,9 @@ class Keeper:
 
 def answer(lifecycle: Lifecycle, request: Mapping[str, Any]) -> dict[str, Any]:
     """Do what `request` asks for, and what came of it as JSON can hold it."""
+    if request.get("do") == "accept":
+        with _sent(request) as truth:
+            return lifecycle.accept(str(request.get("package", "")), truth, str(request.get("by", "")))
     return asdict(_obey(lifecycle, request))
 
 
@@ -36,10 +39,7 @@ def _obey(lifecycle: Lifecycle, request: Mapping[str, Any]) -> Changed:
     package, reason = str(request.get("package", "")), checked_reason(str(request.get("reason", "")))
     match request.get("do"):
         case "install":
-            descriptor = request.get("descriptor")
-            if not isinstance(descriptor, int):
-                raise UsageError("no archive came with the request", hint="`edge models install FILE`")
-            with open(os.dup(descriptor), "rb") as source:
+            with _sent(request) as source:
                 return lifecycle.install(source, reason)
         case "activate":
             return lifecycle.activate(package, reason)
@@ -50,3 +50,11 @@ def _obey(lifecycle: Lifecycle, request: Mapping[str, Any]) -> Changed:
         case "remove":
             return lifecycle.remove(package)
     raise UsageError("there is no such request", hint="use the `edge` of this box")
+
+
+def _sent(request: Mapping[str, Any]) -> BinaryIO:
+    """The file that came with a request."""
+    descriptor = request.get("descriptor")
+    if not isinstance(descriptor, int):
+        raise UsageError("no file came with the request", hint="use the `edge` of this box")
+    return open(os.dup(descriptor), "rb")

@@ -6,6 +6,7 @@ digest; where it differs, what differs is told: scores with every digit, and ver
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -53,7 +54,7 @@ class Replayer:
         report = _asked(request)
         job, then = self._recorded(report)
         with self._roster.hold(job.route) as line:
-            again = self._request(job, line, then)
+            again = self._request(job, line.of_unit(job.uid) if line else None, then)
             members = self._members(report, then)
             now = yield from _heard(lambda: self._now(again, members))
         differences = list(_differences(then, now))
@@ -82,8 +83,9 @@ class Replayer:
                 hint="make it the one of its route again; `edge jobs retry` looks with the package of today",
             )
         predecessor = UID(then["predecessor"]) if then["predecessor"] else None
+        package = dataclasses.replace(line.package, waiver=wanted.get("waiver", ""))
         return Request(
-            job.scope, job.uid, job.study_instance_uid, job.revision, job.route, line.package, self._box.device_uid,
+            job.scope, job.uid, job.study_instance_uid, job.revision, job.route, package, self._box.device_uid,
             predecessor,
         )  # fmt: skip
 

@@ -29,6 +29,7 @@ from edge.infer.meter import Meter
 from edge.infer.rejection import Rejector
 from edge.infer.replay import Replayer
 from edge.infer.roster import Line
+from edge.infer.shadow import Shadows
 from edge.infer.stage import Stage
 from edge.infer.witness import Witness
 from edge.journal import Journal, work
@@ -94,6 +95,7 @@ class Room:
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
         self._witness = Witness(self._journal, sign_key, settings.run)
+        self._shadows = Shadows(self._journal, stage.roster, self._dispatcher, box.device_uid)
         replayer = Replayer(settings, self._journal, stage.roster, self._dispatcher, box)
         self._control = self._controlled(headers, replayer, Keeper(lifecycle))
         _announce(settings, stage.roster.lines, self._lanes)
@@ -175,11 +177,20 @@ class Room:
                 log.error("no job could be taken: %s\n%s", type(error).__name__, frames(error))
                 job = None
             if job is None:
-                self._rest(rings)
+                if not self._shadow():
+                    self._rest(rings)
                 continue
             self._hint()  # where one job was, there may be another
             if self._dispatcher.process(job):
                 self._ringer.ring("deliver")
+
+    def _shadow(self) -> bool:
+        """Whether a shadow looked at something: this lane has nothing better to do."""
+        try:
+            return self._shadows.run_one()
+        except Exception as error:  # noqa: BLE001 - a shadow is nobody's result
+            log.error("a shadow could not look: %s\n%s", type(error).__name__, frames(error))
+            return False
 
     def _erase(self) -> None:
         try:

@@ -6,12 +6,13 @@ nothing is lost, and `edge jobs retry` takes it up after the box was corrected.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.config import Settings
 from edge.config.destinations import Destination
@@ -25,11 +26,31 @@ from edge.records import Scope
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A route and its package. `problem` is empty, or what `edge doctor` says about the route."""
+    """A route and its package. `problem` is empty, or what `edge doctor` says about the route.
+
+    `candidate` looks too and says nothing (SHADOW); `canary` works in place of the package on the route's share.
+    """
 
     route: Route
     package: Package | None
     problem: str = ""
+    candidate: Package | None = None
+    canary: Package | None = None
+
+    def packages(self) -> tuple[Package, ...]:
+        """All that may look for this route."""
+        found = () if self.problem else (self.package, self.canary)
+        return tuple(each for each in (*found, self.candidate) if each is not None)
+
+    def of_unit(self, uid: str) -> Line:
+        """This line for one unit: its package is the canary where the unit is of the canary's share.
+
+        The share goes by a hash of the unit's UID, so a unit meets the same package again.
+        """
+        if self.canary is None or self.route.canary is None:
+            return self
+        place = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4], "big") % 100
+        return replace(self, package=self.canary) if place < self.route.canary.percent else self
 
     @property
     def scope(self) -> Scope:
@@ -57,13 +78,13 @@ class Roster:
         """The line of `route`, the same until the end whatever happens meanwhile; None when there is no such route."""
         with self._lock:
             line = self._by_route.get(route)
-            digest = line.package.digest if line is not None and line.package is not None else ""
-            self._held[digest] += 1
+            digests = [package.digest for package in line.packages()] if line is not None else []
+            self._held.update(digests)
         try:
             yield line
         finally:
             with self._lock:
-                self._held[digest] -= 1
+                self._held.subtract(digests)
 
     def flip(self, lines: tuple[Line, ...]) -> None:
         """All lines at once become `lines`."""

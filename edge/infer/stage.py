@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from edge.config import Settings
 from edge.errors import EdgeError, PackageError
@@ -18,10 +19,11 @@ from edge.infer import selftest
 from edge.infer.pool import Pool
 from edge.infer.process import Model, Worker, close_model, load_model
 from edge.infer.roster import Line, Roster, approved, line_up
-from edge.journal import Journal
+from edge.journal import Journal, packages
+from edge.journal.packages import Installed
 from edge.packages.package import Package
 from edge.packages.registry import Registry
-from edge.packages.site import installed, policy_of, store_of
+from edge.packages.site import installed, policy_of, store_of, usable
 
 log = logging.getLogger("edge.infer")
 
@@ -43,7 +45,7 @@ class Stage:
 
     def start(self) -> None:
         """Put on stage what the journal says; a route that cannot run has a line that says why."""
-        self.roster.flip(tuple(self._loaded(line) for line in self._line_up()))
+        self.roster.flip(self._line_up())
         self.pool.warm()
 
     @property
@@ -77,7 +79,7 @@ class Stage:
     def switch(self) -> None:
         """From now on every job that begins runs what the journal says."""
         with self._changing:
-            lines = tuple(self._loaded(line) for line in self._line_up())
+            lines = self._line_up()
             replaced = _used(self.roster.lines) - _used(lines)
             started = time.perf_counter()
             self.roster.flip(lines)
@@ -104,18 +106,40 @@ class Stage:
                 self._unused[digest] = warm_until if digest in replaced else 0.0
 
     def _line_up(self) -> tuple[Line, ...]:
-        registry = installed(self._journal, self._store, self.shipped, policy_of(self._settings))
-        return line_up(self._settings, registry)
+        policy = policy_of(self._settings)
+        rows = packages.listing(self._journal, *packages.HERE)
+        lines = line_up(self._settings, installed(self._journal, self._store, self.shipped, policy))
+        return tuple(self._loaded(self._with_others(line, rows)) for line in lines)
+
+    def _with_others(self, line: Line, rows: list[Installed]) -> Line:
+        """The line with its shadow and its canary; one that cannot be used is left out, and the log says why."""
+        own = [row for row in rows if row.name == line.route.package]
+        shadow = next((row for row in own if row.state == "SHADOW"), None)
+        wanted = line.route.canary
+        canary = next((row for row in own if wanted and row.version == wanted.version and row.accepted), None)
+        if wanted and canary is None:
+            log.error("route %s: no accepted package of version %s is its canary", line.route.name, wanted.version)
+        return replace(line, candidate=self._usable(shadow), canary=self._usable(canary))
+
+    def _usable(self, row: Installed | None) -> Package | None:
+        try:
+            return None if row is None else usable(row, self._store, policy_of(self._settings))
+        except EdgeError as error:
+            log.error("package %s-%s: %s", row.name if row else "", row.version if row else "", error.what)
+            return None
 
     def _loaded(self, line: Line) -> Line:
-        """The line, its package among those that the pool knows; or with the problem that stands in the way."""
-        package = line.package
-        if package is None or line.problem or package.digest in self.pool.on_stage():
-            return line
-        try:
-            self.pool.add(package.digest, self._model(package))
-        except EdgeError as error:
-            return Line(line.route, package, str(error))
+        """The line, its packages among those that the pool knows; or with the problem that stands in the way."""
+        for package in line.packages():
+            if package.digest in self.pool.on_stage():
+                continue
+            try:
+                self.pool.add(package.digest, self._model(package))
+            except EdgeError as error:
+                if package is line.package:
+                    return Line(line.route, package, str(error))
+                log.error("package %s: %s", package.manifest.name, error.what)
+                line = replace(line, candidate=None, canary=None)
         return line
 
     def _model(self, package: Package) -> Model:
@@ -135,4 +159,4 @@ class Stage:
 
 def _used(lines: tuple[Line, ...]) -> set[str]:
     """The packages that jobs get."""
-    return {line.package.digest for line in lines if line.package is not None and not line.problem}
+    return {package.digest for line in lines for package in line.packages()}

@@ -67,7 +67,12 @@ def told(
     manifest = request.package.manifest
     facts: dict[str, Any] = {
         "sources": [{"uid": each.sop_instance_uid, "tag": each.tag} for each in sources],
-        "package": {"name": manifest.name, "version": manifest.version, "digest": request.package.digest},
+        "package": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "digest": request.package.digest,
+            "waiver": request.package.waiver,
+        },
         "revision": request.revision,
         "predecessor": request.predecessor or "",
         "provider": verdict.provider,

@@ -106,6 +106,17 @@ def activate(journal: Journal, package: Installed, reason: str, waiver: str, *, 
         )
 
 
+def accept(journal: Journal, digest: str, cases: int, record: str) -> None:
+    """The site has measured the package on `cases` labels; `record` is the SHA-256 of what it wrote down."""
+    with journal.transaction():
+        journal.database.insert(
+            "INSERT INTO acceptance (digest, at, cases, record) VALUES (?, ?, ?, ?)",
+            (digest, journal.clock(), cases, record),
+        )
+        journal.database.execute("UPDATE package SET waiver = '' WHERE digest = ?", (digest,))
+        journal.note("package", digest, "", "ACCEPTED", f"cases:{cases}")
+
+
 def roll_back(journal: Journal, package: Installed, reason: str, *, failed: bool = False) -> None:
     """The ACTIVE `package` becomes RETIRED (or FAILED) and what was ACTIVE before it is again. One transaction."""
     with journal.transaction():

@@ -8,13 +8,15 @@ that is killed at any moment leaves a journal that says what is; `recover` remov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO, Protocol
 
 from edge.errors import EdgeError, JournalError, PackageError, RuntimeFailure, UsageError
-from edge.journal import Journal, packages
+from edge.journal import Journal, packages, traces
 from edge.journal.packages import HERE, Installed
-from edge.packages import gates
+from edge.packages import commissioning, gates
 from edge.packages.gates import Policy
 from edge.packages.package import Package
 from edge.packages.registry import Registry
@@ -22,6 +24,7 @@ from edge.packages.store import Store
 from edge.packages.vet import vet
 
 _SHORTEST_DIGEST = 8
+_LONGEST_NAME = 64
 
 
 class Bench(Protocol):
@@ -171,6 +174,34 @@ class Lifecycle:
         self._bench.switch()
         return Changed(self._row(package.digest), package.state)
 
+    def accept(self, spec: str, truth: BinaryIO, by: str) -> dict[str, Any]:
+        """Measure the package on the site's own labelled studies and keep the record; what was measured.
+
+        Raises
+        ------
+        UsageError
+            If the truth file is not as it must be, or nobody is named.
+        PackageError
+            If the package said nothing about these studies.
+        """
+        package = self.resolve(spec, *HERE)
+        if not by.strip() or not by.isprintable() or len(by) > _LONGEST_NAME:
+            raise UsageError("nobody is named", which="--by", hint="who answers for it, at most 64 characters")
+        data = truth.read(commissioning.MOST_BYTES + 1)
+        labels = commissioning.read_truth(data, self._store.load(package.digest).manifest)
+        measured = commissioning.measure(labels, traces.of_package(self._journal, package.digest))
+        record = {
+            "package": package.name, "version": package.version, "digest": package.digest, "by": by.strip(),
+            "at": self._journal.clock(), "truth_sha256": hashlib.sha256(data).hexdigest(), "labels": len(labels),
+            "findings": [asdict(each) for each in measured],
+        }  # fmt: skip
+        written = json.dumps(record, indent=1).encode()
+        self._store.keep_record(f"{package.name}-{package.version}-{int(self._journal.clock())}.json", written)
+        cases = sum(each.positives + each.negatives for each in measured)
+        packages.accept(self._journal, package.digest, cases, hashlib.sha256(written).hexdigest())
+        self._bench.switch()
+        return record
+
     def remove(self, spec: str) -> Changed:
         """Delete a package that does nothing: its row stays, so that its version is remembered."""
         package = self.resolve(spec, "INSTALLED", "RETIRED", "FAILED")
@@ -180,23 +211,8 @@ class Lifecycle:
         return Changed(self._row(package.digest), package.state)
 
     def resolve(self, spec: str, *states: str) -> Installed:
-        """The package that `NAME`, `NAME-VERSION` or the beginning of a digest means, among those in `states`.
-
-        Raises
-        ------
-        UsageError
-            If none is meant. Of several versions of a name the newest is.
-        """
-        everything = packages.listing(self._journal)
-        found = [each for each in everything if is_meant(each, spec) and each.state in states]
-        if found:
-            return max(found, key=lambda each: (each.order, each.installed_at))
-        there = sorted({f"{each.name}-{each.version} is {each.state}" for each in everything if is_meant(each, spec)})
-        raise UsageError(
-            f"there is no such package that is {' or '.join(states)}",
-            which=spec,
-            hint=f"`edge models list`{': ' + ', '.join(there) if there else ''}",
-        )
+        """As `resolved`, in this box's journal."""
+        return resolved(self._journal, spec, *states)
 
     def _check_scope(self, package: Package) -> None:
         """Units are gathered by scope: a package of another one would meet units that it does not understand."""
@@ -226,6 +242,26 @@ class Lifecycle:
 
 
 def is_meant(package: Installed, spec: str) -> bool:
-    """Whether `spec` (see `Lifecycle.resolve`) means this package."""
+    """Whether `spec` (see `resolved`) means this package."""
     by_digest = len(spec) >= _SHORTEST_DIGEST and package.digest.startswith(spec)
     return by_digest or spec in (package.name, f"{package.name}-{package.version}")
+
+
+def resolved(journal: Journal, spec: str, *states: str) -> Installed:
+    """The package that `NAME`, `NAME-VERSION` or the beginning of a digest means, among those in `states`.
+
+    Raises
+    ------
+    UsageError
+        If none is meant. Of several versions of a name the newest is.
+    """
+    everything = packages.listing(journal)
+    found = [each for each in everything if is_meant(each, spec) and each.state in states]
+    if found:
+        return max(found, key=lambda each: (each.order, each.installed_at))
+    there = sorted({f"{each.name}-{each.version} is {each.state}" for each in everything if is_meant(each, spec)})
+    raise UsageError(
+        f"there is no such package that is {' or '.join(states)}",
+        which=spec,
+        hint=f"`edge models list`{': ' + ', '.join(there) if there else ''}",
+    )

@@ -26,7 +26,8 @@ def store_of(settings: Settings) -> Store:
 
 def policy_of(settings: Settings) -> Policy:
     """What the site says about packages."""
-    return Policy(frozenset(settings.models.revoked))
+    models = settings.models
+    return Policy(frozenset(models.revoked), models.promotion_min_shadow, models.promotion_max_disagreement)
 
 
 def installed(journal: Journal, store: Store, shipped: Registry, policy: Policy) -> Registry:

@@ -16,12 +16,13 @@ from typing import BinaryIO
 
 from edge.crypto import random_bytes
 from edge.errors import PackageError
-from edge.files import sync_folder
+from edge.files import sync_folder, write_durably
 from edge.packages import archive
 from edge.packages.manifest import digest as digest_of
 from edge.packages.package import Package, load_folder
 from edge.packages.signature import TrustedKey, verified
 
+RECORDS = "records"
 _MODE = 0o750
 _KEEP_FREE = 256 << 20
 
@@ -94,9 +95,16 @@ class Store:
             sync_folder(self._folder)
             shutil.rmtree(part)
 
+    def keep_record(self, name: str, data: bytes) -> Path:
+        """Write a record of what the site measured; it is for this box alone."""
+        folder = self._folder / RECORDS
+        folder.mkdir(mode=_MODE, exist_ok=True)
+        write_durably(folder / name, data)
+        return folder / name
+
     def digests(self) -> list[str]:
         """What lies in the store."""
-        return sorted(path.name for path in self._listed() if not path.name.startswith("."))
+        return sorted(path.name for path in self._listed() if not path.name.startswith(".") and path.name != RECORDS)
 
     def sweep(self) -> None:
         """Delete what an earlier process did not finish."""

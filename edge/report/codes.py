@@ -69,6 +69,7 @@ OUTCOME_REASON = _edge("EDGE-REASON", "Reason for the outcome")
 OUTCOME_REASON_NAME = _edge("EDGE-REASON-NAME", "Reason for the outcome, as the box names it")
 INTENDED_PURPOSE = _edge("EDGE-PURPOSE", "Purpose that the model package states")
 INTENDED_POPULATION = _edge("EDGE-POPULATION", "Population that the model package states")
+ACCEPTANCE = _edge("EDGE-ACCEPTANCE", "Acceptance of the model package on this site")
 REGION_KIND = _edge("EDGE-REGION", "Kind of region")
 ATTENTION_OUTLINE = _edge("EDGE-ATTENTION", "Outline of the model's attention, not to be measured")
 

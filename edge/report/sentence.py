@@ -15,13 +15,21 @@ from edge.report.words import (
     score_text,
     threshold_percent,
     threshold_text,
+    waiver_text,
 )
 
 
 def sentence(result: Result) -> str:
     """The report in plain English, of fixed phrases, the manifest's words and numbers only."""
     package = plain_package(result.package)
-    parts = [*_caution(package), *_urgent(result), *_body(result), _author(package), Phrase.NOT_VERIFIED]
+    parts = [
+        *_caution(package),
+        *_urgent(result),
+        *_body(result),
+        _author(package),
+        *_waiver(package),
+        Phrase.NOT_VERIFIED,
+    ]
     return " ".join(f"{part}." for part in parts)
 
 
@@ -41,6 +49,10 @@ def _caution(package: PackageIdentity) -> list[str]:
 
 def _author(package: PackageIdentity) -> str:
     return f"{Phrase.MODEL} {package.name} {package.version}, {Phrase.STATUS} {package.status}"
+
+
+def _waiver(package: PackageIdentity) -> list[str]:
+    return [waiver_text(package.waiver)] if package.waiver else []
 
 
 def _body(result: Result) -> list[str]:

@@ -48,6 +48,7 @@ from edge.report.words import (
     plain_code,
     plain_package,
     score_text,
+    waiver_text,
 )
 
 COMPREHENSIVE_3D_SR = SR.sop_class_uid
@@ -142,6 +143,7 @@ def _summary_group(result: Result) -> Item:
         *_reason(result.reason),
         text_item(_CONTAINS, codes.INTENDED_PURPOSE, package.purpose),
         text_item(_CONTAINS, codes.INTENDED_POPULATION, package.population),
+        *([text_item(_CONTAINS, codes.ACCEPTANCE, f"{waiver_text(package.waiver)}.")] if package.waiver else []),
         *_source_images(result.sources),
     ]
     return container(_CONTAINS, codes.MEASUREMENT_GROUP, children, "1501")

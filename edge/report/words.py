@@ -10,6 +10,7 @@ import math
 import unicodedata
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 from edge.errors import RuntimeFailure
 from edge.records import Code, Finding, PackageIdentity
@@ -47,6 +48,11 @@ class Phrase(StrEnum):
     OUTLINED = "Outlined"
     MEASURED = "Measured"
     OF = "of"
+    NOT_ACCEPTED = "The model was not accepted on studies of this site before use"
+    WAIVED_FOR_EVALUATION = "It is under evaluation"
+    WAIVED_WITHOUT_STUDIES = "There were no labelled studies"
+    WAIVED_AS_URGENT = "It replaced another model urgently"
+    WAIVED_OTHERWISE = "The audit trail of the box has the reason"
     SUMMARY = "summary"
     LAYER = "Where the AI model points; not verified by a physician"
     DEIDENTIFICATION_METHOD = "Built from an allow-list; no received attribute is copied"
@@ -58,6 +64,20 @@ CONTENT_LABEL = "EDGE_AI"
 NO_DATE = "20000101"
 NO_TIME = "000000"
 """Content Date and Time are Type 1: this dummy says that no date leaves the box (DESIGN 3)."""
+
+
+_WAIVERS = MappingProxyType(
+    {
+        "evaluation": Phrase.WAIVED_FOR_EVALUATION,
+        "no-labelled-studies": Phrase.WAIVED_WITHOUT_STUDIES,
+        "urgent": Phrase.WAIVED_AS_URGENT,
+    }
+)
+
+
+def waiver_text(waiver: str) -> str:
+    """Why the model works without acceptance, in closed words: a code that we do not know stays on the box."""
+    return f"{Phrase.NOT_ACCEPTED}. {_WAIVERS.get(waiver, Phrase.WAIVED_OTHERWISE)}"
 
 
 def plain(text: str) -> str:

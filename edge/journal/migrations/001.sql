@@ -112,6 +112,17 @@ CREATE TABLE package (
 CREATE UNIQUE INDEX package_active ON package (name) WHERE state = 'ACTIVE';
 CREATE UNIQUE INDEX package_shadow ON package (name) WHERE state = 'SHADOW';
 
+-- What a SHADOW package said about what the ACTIVE one looked at, told as a trace; nothing of it was sent.
+CREATE TABLE shadow (
+    job      INTEGER NOT NULL REFERENCES job (id),
+    digest   TEXT NOT NULL CHECK (length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'),
+    state    TEXT NOT NULL DEFAULT 'WAITING' CHECK (state IN ('WAITING', 'DONE')),
+    attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    told     TEXT NOT NULL DEFAULT '{}' CHECK (length(told) BETWEEN 2 AND 1048576 AND told NOT GLOB '*[^]A-Za-z0-9_.:,+/"{}[-]*'),
+    PRIMARY KEY (job, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shadow_waiting ON shadow (job) WHERE state = 'WAITING';
+
 -- What the site itself measured before it let a package work; who did it stands in the record's file alone.
 CREATE TABLE acceptance (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
