@@ -55,13 +55,15 @@ def _rows(
         table = table.T
     if table.shape[1] < 4 or len(table) > _MOST_ROWS or not np.isfinite(table).all():
         raise Refusal("bad-output", "an output is no list of boxes")
+    if not len(table):
+        return np.zeros((0, 4)), np.zeros((0, len(output.classes)))
     scores = table[:, 4:]
     if boxes.scores is not None:
         scores = _placed(answered[boxes.scores], place, 0)
-        scores = scores.reshape(len(table), -1) if scores.size % max(1, len(table)) == 0 else scores[:0]
+        scores = scores.reshape(len(table), -1) if scores.size % len(table) == 0 else scores[:0]
     elif boxes.objectness:
         scores = scores[:, 1:]
-    if len(scores) != len(table) or (len(table) and scores.shape[1] < 1):
+    if len(scores) != len(table) or scores.shape[1] < 1:
         raise Refusal("bad-output", "the scores are not those of the boxes")
     scores = activated(scores, output.activation)
     if boxes.objectness and boxes.scores is None:
@@ -83,9 +85,9 @@ def _by_class(
         if len(labels) != len(scores):
             raise Refusal("bad-output", "the labels are not those of the boxes")
         return np.where(labels[:, None] == np.array(indices), scores[:, :1], 0.0)
-    if len(scores) and max(indices) >= scores.shape[1]:
+    if max(indices) >= scores.shape[1]:
         raise Refusal("bad-output", "a box has fewer scores than the manifest has classes")
-    return np.asarray(scores[:, indices]) if len(scores) else np.zeros((0, len(indices)))
+    return np.asarray(scores[:, indices])
 
 
 def _placed(array: npt.NDArray[Any], place: int, axes: int) -> Numbers:

@@ -94,3 +94,51 @@ def test_no_toml_at_all() -> None:
 
 def test_the_schema_for_editors_is_current() -> None:
     assert schema.PATH.read_text() == schema.text(), "run `python -m edge.packages.schema`"
+
+
+CODE = {"value": "T-1", "scheme": "99EDGETEST", "meaning": "Brightness"}
+OUTPUT = plain_manifest()["outputs"][0]
+INPUT = plain_manifest()["inputs"][0]
+SEGMENT = {"index": 0, "name": "solid", "code": CODE, "category": CODE, "type": CODE, "threshold": 0.5}
+QUANTITY = {"index": 0, "name": "length", "code": CODE, "unit": CODE, "min": 0.0, "max": 1.0}
+PLAIN = {"tensor": "output", "activation": "none"}
+BOXES = {"format": "xyxy", "units": "pixels"}
+VOLUME = {
+    "tensor": "input", "shape": [1, 1, 8, 8, 8], "dtype": "float32", "layout": "NCDHW", "axes": "stored",
+    "fit": "tile", "low": 0.0, "high": 1.0, "spacing": [1.0, 1.0, 1.0],
+}  # fmt: skip
+SELECT = {"ViewPosition": {"absent": "refuse", "any_of": ["AP"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"task": "detect"}, "boxes"),
+        ({"outputs": [{**OUTPUT, "boxes": BOXES}]}, "boxes go with"),
+        ({"task": "segment"}, "segments and nothing else"),
+        ({"outputs": [{**OUTPUT, "segments": [SEGMENT]}]}, "classes and nothing else"),
+        ({"task": "measure", "outputs": [{**PLAIN, "quantities": [QUANTITY], "activation": "sigmoid"}]}, "activation"),
+        ({"task": "measure", "outputs": [{**PLAIN, "quantities": [{**QUANTITY, "min": 2.0}]}]}, "min must be below"),
+        ({"inputs": []}, "at least one input"),
+        ({"inputs": [INPUT, INPUT]}, "same tensor"),
+        ({"inputs": [INPUT, {**INPUT, "tensor": "other"}]}, "select"),
+        ({"inputs": [{**INPUT, "frames": "each"}, {**INPUT, "tensor": "other", "select": SELECT}]}, "stands alone"),
+        ({"inputs": [{**INPUT, "shape": [2, 8, 8, 1]}]}, "batch of 1"),
+        ({"inputs": [{**INPUT, "select": {"ViewPosition": {"absent": "refuse"}}}]}, "select.ViewPosition"),
+        ({"volumes": [VOLUME]}, "one volume, or inputs"),
+        ({"inputs": [], "volumes": [VOLUME]}, "tile"),
+        ({"inputs": [], "volumes": [{**VOLUME, "fit": "squash"}]}, "spacing"),
+        ({"inputs": [], "volumes": [{**VOLUME, "fit": "pad-crop", "high": 0.0}]}, "low < high"),
+        ({"inputs": [], "volumes": [{**VOLUME, "fit": "pad-crop", "shape": [1, 2, 8, 8, 8]}]}, "1 channel"),
+        ({"tables": [{"tensor": "t", "columns": [{"keyword": "KVP", "other": 1.0}]}]}, "other is for texts"),
+        ({"tables": [{"tensor": "t", "columns": [{"keyword": "KVP", "codes": {"A": 1.0}, "max": 2.0}]}]},
+         "either codes"),
+        ({"tables": [{"tensor": "t", "columns": [{"keyword": "KVP"}]}]}, "others for every input"),
+        ({"outputs": [{**OUTPUT, "cam": "auto", "heat": "heat"}]}, "either heat or cam"),
+        ({"inputs": [{**INPUT, "frames": "each"}], "outputs": [{**OUTPUT, "cam": "occlusion"}]}, "occlusion"),
+        ({"selftest": {"tolerance": 1e-4, "cases": [{"input": "selftest/zero.npy"}]}}, "either expected or answer"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_itself_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(PackageError, match=named):
+        parse(text(**changes))
