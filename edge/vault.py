@@ -7,6 +7,7 @@ Its key comes from a slot (edge/slots.py). Every object uses HMAC(data key, obje
 from __future__ import annotations
 
 import hmac
+import mmap
 import os
 import zlib
 from collections.abc import Callable
@@ -45,8 +46,9 @@ class Buffers:
     """The memory one association needs to seal, however large its objects are; reused from object to object."""
 
     def __init__(self) -> None:
-        self.plain = memoryview(bytearray(CHUNK))
-        self.sealed = memoryview(bytearray(CHUNK + TAG))
+        # not from malloc, which would keep as much for every thread that ever asked
+        self.plain = memoryview(mmap.mmap(-1, CHUNK))
+        self.sealed = memoryview(mmap.mmap(-1, CHUNK + TAG))
 
 
 class Blank(NamedTuple):

@@ -23,7 +23,7 @@ from edge.receive.reserve import Reserve
 from edge.records import Instance
 from edge.vault import Buffers, Sealer
 
-_SPARE_BUFFERS = 8
+_SPARE_BUFFERS = 16
 
 
 @dataclass(frozen=True, slots=True)
