@@ -127,8 +127,15 @@ class Receiver:
 
     def rss_mib(self) -> float:
         """Resident memory of the process."""
+        return self._memory_mib("VmRSS")
+
+    def own_mib(self) -> float:
+        """Resident memory that is the process's alone, without files."""
+        return self._memory_mib("RssAnon")
+
+    def _memory_mib(self, name: str) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 1024
         raise AssertionError
 

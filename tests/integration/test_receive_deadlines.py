@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import leak_receive
 import pytest
 from receiver import (
     CT,
@@ -151,3 +153,9 @@ def test_strangers_take_no_place(receiver: Receiver) -> None:
         each.socket.close()
     with Raw(receiver.port, "127.0.2.1") as stranger:
         assert stranger.associate() == (dimse.ASSOCIATE_RJ, bytes((0, 1, 1, 3)))
+
+
+def test_two_thousand_associations_leave_nothing_behind(tmp_path: Path) -> None:
+    """The long command is leak_receive.py itself."""
+    found = leak_receive.leak(tmp_path, 2000)
+    assert found["MiB more"] <= leak_receive.MOST_MIB, found
