@@ -1,4 +1,4 @@
-"""What the receive room keeps of associations that ended: `python tests/integration/leak_receive.py --associations 100000`.
+"""What the room keeps of associations that ended: `python tests/integration/leak_receive.py --associations 100000`.
 
 Polite ones with C-ECHO, new objects, re-sends; aborted, broken and refused ones, in turn. Memory is what the
 process has for itself alone (RssAnon), after a warm-up of the same mix. Prints figures; exit code 1 where it grew.
