@@ -13,6 +13,7 @@ from edge.config.types import AETitle, Port, Section
 class Destination(Section, frozen=True, kw_only=True):
     """A relink gateway, or (`deidentified`) an archive that takes the PHI-free object as it is.
 
+    `iocm`: it is told (Key Object Selection) when images whose results it has were rejected.
     By C-STORE (`ae_title`), or, an archive alone, by STOW-RS (`path`, `authorization`).
     `max_per_minute`: results that are not urgent wait when so many left within a minute; 0 is no bound.
     """
@@ -27,6 +28,7 @@ class Destination(Section, frozen=True, kw_only=True):
     accept_unfiled_results: bool = False
     max_per_minute: Annotated[int, msgspec.Meta(ge=0, le=60000)] = 0
     sr: Literal["comprehensive-3d", "comprehensive"] = "comprehensive-3d"
+    iocm: bool = False
     segmentation: bool = True
     presentation: bool = False
     tls: Tls | None = None

@@ -60,6 +60,7 @@ class Relink(Section, frozen=True, kw_only=True):
     max_object_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     idle_seconds: Seconds = 60.0
     evidence_wait_seconds: Seconds = 3600.0
+    iocm: bool = False
     rendering: Literal["none", "basic-text-sr"] = "none"
     boxes: tuple[RelinkBox, ...] = ()
     pacs: Pacs

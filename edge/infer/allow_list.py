@@ -317,12 +317,45 @@ _PRESENTATION_STATE: Mapping[str, AllowList] = MappingProxyType(
     }
 )
 
+_KEY_OBJECTS: Mapping[str, AllowList] = MappingProxyType(
+    {
+        **_EVERYWHERE,
+        "": _level(
+            empty=f"{_IDENTIFYING} ReferencedPerformedProcedureStepSequence",
+            uid=_UIDS,
+            text=_EQUIPMENT,
+            number=_PLACE,
+            code="DeidentificationMethodCodeSequence ConceptNameCodeSequence",
+            constants={
+                **_DEIDENTIFIED,
+                "Modality": ("KO",),
+                "ContentDate": (NO_DATE,),
+                "ContentTime": (NO_TIME,),
+                "ValueType": ("CONTAINER",),
+                "ContinuityOfContent": ("SEPARATE",),
+            },
+            items={
+                "CurrentRequestedProcedureEvidenceSequence": "study",
+                "ContentTemplateSequence": "template",
+                "ContentSequence": "content",
+            },
+        ),
+        "series": _level(uid="SeriesInstanceUID", items={"ReferencedSOPSequence": "instance"}),
+        "template": _level(constants={"MappingResource": ("DCMR",), "TemplateIdentifier": ("2010",)}),
+        "content": _level(
+            constants={"RelationshipType": ("CONTAINS",), "ValueType": ("COMPOSITE", "IMAGE")},
+            items={"ReferencedSOPSequence": "instance"},
+        ),
+    }
+)
+
 ALLOWED: Mapping[str, Mapping[str, AllowList]] = MappingProxyType(
     {
         "1.2.840.10008.5.1.4.1.1.88.34": _STRUCTURED_REPORT,
         "1.2.840.10008.5.1.4.1.1.88.33": _STRUCTURED_REPORT,
         "1.2.840.10008.5.1.4.1.1.66.4": _SEGMENTATION,
         "1.2.840.10008.5.1.4.1.1.11.1": _PRESENTATION_STATE,
+        "1.2.840.10008.5.1.4.1.1.88.59": _KEY_OBJECTS,
     }
 )
 """SOP Class UID to the levels of its objects; "" is the data set itself. A class that is not here never leaves."""

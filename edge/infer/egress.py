@@ -22,11 +22,12 @@ from pydicom.filereader import data_element_generator
 from edge.errors import GateHit
 from edge.infer.allow_list import ALLOWED, AllowList, Kind, Rule
 from edge.infer.identity import UID_MARK
-from edge.infer.provenance import Ours, ours, words_of
+from edge.infer.provenance import Ours, ours, ours_of_note, words_of
 from edge.records import UID, Result
 from edge.report.attributes import ATTRIBUTES
 from edge.report.encode import NUMBER_FORMATS, part10
 from edge.report.identity import BoxIdentity
+from edge.report.rejection import Note
 
 _COMPOSED = frozenset({"TextValue", "UnformattedTextValue", "AlgorithmParameters"})
 """Sentences: of our words, where every other text is ours as a whole."""
@@ -75,6 +76,17 @@ def release(blob: bytes, *, result: Result, box: BoxIdentity, identity: frozense
     check = _Check(known, levels, identity)
     _check_level(data_set, "", check, depth=0)
     _check_received_uids(check)
+
+
+def release_note(blob: bytes, *, note: Note, box: BoxIdentity) -> None:
+    """Let a rejection note pass, or raise GateHit as `release` does.
+
+    The images are going, and nobody asks them again: every UID in a note has passed the gate before, in a result that
+    was sent.
+    """
+    known = ours_of_note(note, box)
+    levels, data_set = _open(blob, known.objects)
+    _check_level(data_set, "", _Check(known, levels, frozenset()), depth=0)
 
 
 def is_whole(blob: bytes, sop_instance_uid: UID, sop_class_uid: UID) -> bool:

@@ -21,8 +21,9 @@ from edge.records import UID, Code, Finding, PackageIdentity, Result
 from edge.report import codes
 from edge.report.groups import groups
 from edge.report.identity import BoxIdentity, object_uid, tracking_uid
-from edge.report.kinds import OLD_SR, PR, SEG, SR, Form, report_uid_for, series_of
+from edge.report.kinds import KO, OLD_SR, PR, SEG, SR, Form, report_uid_for, series_of
 from edge.report.objects import object_uids
+from edge.report.rejection import DESCRIPTION, SERIES_NUMBER, Note
 from edge.report.words import (
     Phrase,
     algorithm_parameters,
@@ -89,6 +90,32 @@ def ours(result: Result, box: BoxIdentity) -> Ours:
         coordinates=geometry.coordinates(result),
         pixels=geometry.pixels(result),
         objects=MappingProxyType(objects),
+    )
+
+
+def ours_of_note(note: Note, box: BoxIdentity) -> Ours:
+    """What a rejection note may show: UIDs that have left already with the results it rejects, and its title."""
+    rejected = {uid for each in note.rejected for uid in (each.sop_class_uid, each.sop_instance_uid)}
+    own = {note.sop_instance_uid, note.series_instance_uid, note.study_instance_uid, KO.sop_class_uid}
+    texts = {
+        "SeriesDescription": {DESCRIPTION},
+        "Manufacturer": {box.manufacturer},
+        "ManufacturerModelName": {box.manufacturer_model_name},
+        "SoftwareVersions": {box.software_versions},
+        "DeviceSerialNumber": {box.device_serial_number},
+    }
+    nothing: frozenset[str] = frozenset()
+    return Ours(
+        uids=frozenset(own | rejected | {each.series_instance_uid for each in note.rejected}),
+        received_uids=nothing,
+        codes=frozenset({_triple(note.title), *(_triple(code) for code in codes.DEIDENTIFICATION)}),
+        texts=MappingProxyType({keyword: frozenset(values) for keyword, values in texts.items()}),
+        words=nothing,
+        plausible_words=nothing,
+        numbers=frozenset({str(SERIES_NUMBER), "1"}),
+        coordinates=frozenset(),
+        pixels=frozenset(),
+        objects=MappingProxyType({str(note.sop_instance_uid): str(KO.sop_class_uid)}),
     )
 
 

@@ -18,20 +18,15 @@ from edge.errors import BadObject
 from edge.infer.header import values
 from edge.infer.headers import Headers
 from edge.infer.refusal import Refusal
+from edge.infer.takeback import Takebacks
 from edge.journal import Journal, rejecting
 from edge.records import UID, Instance, parse_uid
+from edge.report.kinds import KO
+from edge.report.rejection import TITLES
 from edge.vault import Opener
 
-KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "113001": "rejected-quality",
-        "113037": "rejected-safety",
-        "113038": "rejected-worklist",
-        "113039": "rejected-retention",
-    }
-)
-"""Rejected for Quality, for Patient Safety; Incorrect Modality Worklist Entry; Data Retention Policy Expired."""
+REASONS: Mapping[str, str] = MappingProxyType({code.value: reason for reason, code in TITLES.items()})
+"""Of the journal, by Code Value of the title."""
 
 log = logging.getLogger("edge.infer")
 
@@ -52,10 +47,10 @@ def read(instance: Instance, dataset: Dataset) -> Note | None:
     Refusal
         `unreadable`: it is one, but what it refers to cannot be read.
     """
-    if instance.sop_class_uid != KEY_OBJECT_SELECTION:
+    if instance.sop_class_uid != KO.sop_class_uid:
         return None
     title = next(iter(values(dataset, "ConceptNameCodeSequence")), "")
-    if title not in TITLES or _scheme(dataset) != "DCM":
+    if title not in REASONS or _scheme(dataset) != "DCM":
         return None
     found: dict[UID, frozenset[UID]] = {}
     try:
@@ -63,13 +58,16 @@ def read(instance: Instance, dataset: Dataset) -> Note | None:
             found[study] = found.get(study, frozenset()) | {uid}
     except (AttributeError, TypeError, ValueError, LookupError, RecursionError, BadObject):
         raise Refusal("unreadable", "what the rejection note refers to cannot be read") from None
-    return Note(TITLES[title], MappingProxyType(found))
+    return Note(REASONS[title], MappingProxyType(found))
 
 
 class Rejector:
     """Carries notes out, one at a time."""
 
-    def __init__(self, spool: Path, outbox: Path, journal: Journal, opener: Opener, headers: Headers) -> None:
+    def __init__(
+        self, spool: Path, outbox: Path, journal: Journal, opener: Opener, headers: Headers, takebacks: Takebacks
+    ) -> None:
+        self._takebacks = takebacks
         self._spool = spool
         self._outbox = outbox
         self._journal = journal
@@ -87,6 +85,7 @@ class Rejector:
         stopped = rejecting.stop(self._journal, study, rejected, reason)
         for report in stopped.reports:
             (self._outbox / f"{report}.dcm").unlink(missing_ok=True)
+        self._takebacks.send(study, rejected, reason)
         self._opener.slots.erase(rejecting.spare_slots(self._journal, rejected))
         for each in rejected:
             (self._spool / each.object_id).unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from edge.infer.replay import Replayer
 from edge.infer.roster import Line
 from edge.infer.shadow import Shadows
 from edge.infer.stage import Stage
+from edge.infer.takeback import Takebacks
 from edge.infer.witness import Witness
 from edge.journal import Journal, work
 from edge.journal.database import DatabaseError
@@ -81,10 +82,12 @@ class Room:
         lifecycle.recover()
         stage.start()
         self.pool = stage.pool
+        takebacks = Takebacks(settings, self._journal, box, sign_key)
+        rejector = Rejector(settings.spool, settings.outbox, self._journal, opener, headers, takebacks)
         self._desk = Desk(
             self._journal, headers, lambda: stage.roster.lines,
             Completion({route.name: route for route in settings.routes}),
-            Rejector(settings.spool, settings.outbox, self._journal, opener, headers),
+            rejector,
             lambda: stage.longest_seconds + _LEASE_MARGIN_SECONDS,
         )  # fmt: skip
         self._meter = Meter(settings, self._journal, lambda: stage.roster.lines)

@@ -10,6 +10,7 @@ from edge.journal.erasure import Stopped
 from edge.journal.journal import Journal
 
 _AT_ONCE = 500
+_KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,30 @@ def stop(journal: Journal, study: str, rejected: Collection[Rejected], reason: s
             deliveries += erasure.stop_deliveries(journal, "unit.id = ?", unit.id, reason)
             reports += _withdrawn(journal, unit.id)
         return Stopped(jobs, deliveries, tuple(reports))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A result that a destination has."""
+
+    job: int
+    package_digest: str
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+def sent(journal: Journal, study: str, rejected: Collection[Rejected], destination: str) -> list[Sent]:
+    """What `destination` has of results on these images, rejection notes excepted; oldest first."""
+    found: list[Sent] = []
+    for unit in _units(journal, study, rejected):
+        rows = journal.database.rows(
+            "SELECT delivery.job, job.digest AS package_digest, sop_instance_uid, sop_class_uid FROM delivery "
+            "JOIN job ON job.id = delivery.job WHERE job.unit = ? AND destination = ? AND delivery.state = 'SENT' "
+            "AND sop_class_uid <> ? ORDER BY delivery.id",
+            (unit.id, destination, _KEY_OBJECTS),
+        )
+        found += [Sent(**dict(row)) for row in rows]
+    return sorted(found, key=lambda each: each.job)
 
 
 def spare_slots(journal: Journal, rejected: Collection[Rejected]) -> list[int]:

@@ -199,7 +199,7 @@ def finish(
             traces.add(journal, job.id, trace)
         _supersede(journal, job)
         for item in () if _overtaken(journal, job) else outgoing:
-            _queue(journal, job, item)
+            queue(journal, job, item)
 
 
 def predecessor(journal: Journal, job: Job) -> UID | None:
@@ -304,7 +304,8 @@ def _supersede(journal: Journal, job: Job) -> None:
         journal.move("delivery", row["id"], row["state"], "SUPERSEDED", "newer-revision")
 
 
-def _queue(journal: Journal, job: Job, item: Outgoing) -> None:
+def queue(journal: Journal, job: Job, item: Outgoing) -> None:
+    """Let `item` wait for its destination, once; HELD where the gate stopped it. Within a transaction."""
     now = journal.clock()
     added = journal.database.execute(
         "INSERT INTO delivery (job, sop_instance_uid, sop_class_uid, destination, priority, urgent_until, state, "

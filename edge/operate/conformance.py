@@ -132,7 +132,7 @@ def _receive(receive: Receive) -> Iterator[str]:
     yield from _prose(
         "**Rejection notes** (IHE IOCM): a stored Key Object Selection with one of these titles (DCM) stops "
         "the jobs of the images it refers to, erases them and withdraws results that were not sent: "
-        f"{_listed(rejection.TITLES)}. Other titles are stored and do nothing."
+        f"{_listed(rejection.REASONS)}. Other titles are stored and do nothing."
     )
 
 

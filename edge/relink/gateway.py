@@ -44,6 +44,8 @@ class Gateway:
     evidence_wait : float
         Seconds for which a referenced instance may be missing from a study that is there: images may still be
         arriving. After that it is a contradiction.
+    iocm : bool
+        Whether a box may take back its own results with a rejection note.
     also : Also
         What is done with a filed report besides.
     """
@@ -54,12 +56,14 @@ class Gateway:
         *,
         character_set: str = "ISO_IR 192",
         evidence_wait: float = 3600.0,
+        iocm: bool = False,
         also: Also | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._pacs = pacs
         self._character_set = character_set
         self._patience = Patience(evidence_wait)
+        self._iocm = iocm
         self._also = also or Also()
         self._turns = Turns()
         self._now = now
@@ -84,6 +88,8 @@ class Gateway:
 
     def _store(self, sop_class_uid: str, sop_instance_uid: str, data_set: bytes) -> tuple[int, str]:
         arrived = result.read(sop_class_uid, sop_instance_uid, data_set)
+        if result.SOP_CLASSES[arrived.sop_class_uid] == "KO" and not self._iocm:
+            raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "iocm-is-off")
         with (
             self._turns.of(arrived.sop_instance_uid),
             archive.calling(self._pacs, (arrived.sop_class_uid, *self._also.sop_classes), self._character_set) as pacs,

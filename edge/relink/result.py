@@ -16,6 +16,7 @@ from edge.relink import elements
 from edge.relink.elements import EXPLICIT_VR_LITTLE_ENDIAN, DataSet, Element
 from edge.relink.references import Evidence, collect
 from edge.relink.status import Refused, Status
+from edge.report.rejection import TITLES
 
 SOP_CLASSES: Mapping[str, str] = MappingProxyType(
     {
@@ -24,9 +25,12 @@ SOP_CLASSES: Mapping[str, str] = MappingProxyType(
         "1.2.840.10008.5.1.4.1.1.88.22": "SR",  # Enhanced SR
         "1.2.840.10008.5.1.4.1.1.66.4": "SEG",  # Segmentation
         "1.2.840.10008.5.1.4.1.1.11.1": "PR",  # Grayscale Softcopy Presentation State
+        "1.2.840.10008.5.1.4.1.1.88.59": "KO",  # Key Object Selection: a note that rejects results
     }
 )
 """Modality by SOP Class UID of everything that may come through the door."""
+_TITLES = frozenset((code.scheme.encode(), code.value.encode()) for code in TITLES.values())
+_CONCEPT_NAME, _CODE_VALUE, _SCHEME = 0x0040A043, 0x00080100, 0x00080102
 
 SOP_CLASS, SOP_INSTANCE, MODALITY = 0x00080016, 0x00080018, 0x00080060
 STUDY, SERIES = 0x0020000D, 0x0020000E
@@ -94,7 +98,18 @@ def _evidence(data_set: DataSet, study_instance_uid: UID, modality: str) -> Evid
         raise Refused(Status.CANNOT_UNDERSTAND, "reference-unreadable") from None
     if modality != "SR" and not evidence:
         raise Refused(Status.NOT_OURS, "no-reference")
+    if modality == "KO":
+        _check_rejection(data_set, evidence)
     return evidence
+
+
+def _check_rejection(data_set: DataSet, evidence: Evidence) -> None:
+    """Raises Refused unless it rejects results, and nothing else: a box must never hide a hospital's images."""
+    title = next(iter(_element(data_set, _CONCEPT_NAME).items), {})
+    known = (_element(title, _SCHEME).text(), _element(title, _CODE_VALUE).text()) in _TITLES
+    classes = {sop_class for instances in evidence.values() for sop_class in instances.values()}
+    if not known or any(SOP_CLASSES.get(each, "KO") == "KO" for each in classes):
+        raise Refused(Status.NOT_OURS, "rejects-no-results")
 
 
 def _check_nobody_named(data_set: DataSet) -> None:

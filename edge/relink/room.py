@@ -51,6 +51,7 @@ class Room:
             pacs_of(self._settings, relink),
             character_set=relink.pacs.character_set,
             evidence_wait=relink.evidence_wait_seconds,
+            iocm=relink.iocm,
             also=also.from_settings(self._settings),
         )
         self._house = House(

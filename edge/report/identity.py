@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.errors import ConfigError
@@ -56,6 +57,16 @@ def series_uid(study_instance_uid: UID, package_digest: str, kind: str) -> UID:
 def object_uid(report: UID, kind: str) -> UID:
     """SOP Instance UID of an object that goes with a report: a presentation state, another form of it."""
     return _derived("object", report, kind)
+
+
+def rejection_uid(study_instance_uid: UID, title: str, rejected: Iterable[UID]) -> UID:
+    """SOP Instance UID of the note that rejects these results under this title."""
+    return _derived("rejection", study_instance_uid, title, *sorted(rejected))
+
+
+def rejection_series_uid(study_instance_uid: UID) -> UID:
+    """Series Instance UID of a study's rejection notes."""
+    return _derived("rejection series", study_instance_uid)
 
 
 def tracking_uid(study_instance_uid: UID, package_digest: str, finding: Code | None, index: int) -> UID:

@@ -34,6 +34,10 @@ PR = Kind(
 """Grayscale Softcopy Presentation State."""
 
 
+KO = Kind(UID("1.2.840.10008.5.1.4.1.1.88.59"), "KO", 400)
+"""Key Object Selection: a note that rejects results which were sent (IHE IOCM)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """What one destination takes of a result."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pytest
 from acceptance.objects import chest_dx
 from gateway import written
 from infer_box import InferBox, made_package
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
-from pydicom.uid import generate_uid
+from rejection_notes import note
 from support import EDGE_TOML, Box, free_port, run_edge, wait_until
 
 from edge.infer import rejection
@@ -22,21 +20,6 @@ from edge.records import UID, Instance, Priority, Scope
 from edge.slots import SLOT_SIZE
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-MEANINGS = {
-    "113001": "Rejected for Quality Reasons",
-    "113037": "Rejected for Patient Safety Reasons",
-    "113038": "Incorrect Modality Worklist Entry",
-    "113039": "Data Retention Policy Expired",
-    "113000": "Of Interest",
-}
-
-
-def note(images: Sequence[Dataset], title: str) -> Dataset:
-    """A Key Object Selection of `images`, as an archive or a workstation makes it."""
-    content = hd.ko.KeyObjectSelection(Code(title, "DCM", MEANINGS[title]), images)
-    return hd.ko.KeyObjectSelectionDocument(
-        images, content, generate_uid(), 77, generate_uid(), 1, manufacturer="Invented Devices"
-    )
 
 
 def xray(number: int = 1, **attributes: object) -> Dataset:
@@ -52,9 +35,9 @@ def test_each_kind_of_note_by_storescu_withdraws_its_image_and_leaves_the_others
     images[4].StudyInstanceUID, images[4].SeriesInstanceUID = images[0].StudyInstanceUID, images[0].SeriesInstanceUID
     push(started, tmp_path, images)
     wait_until(lambda: len(deliveries(started)) == 5, 60, "five results that wait")
-    push(started, tmp_path, [note([image], title) for image, title in zip(images, rejection.TITLES, strict=False)])
+    push(started, tmp_path, [note([image], title) for image, title in zip(images, rejection.REASONS, strict=False)])
     left = {job["unit"]: job["report"] for job in started.json("jobs", "list")}[images[4].SOPInstanceUID]
-    expected = sorted([(f"DISCARDED {reason}") for reason in rejection.TITLES.values()])
+    expected = sorted([(f"DISCARDED {reason}") for reason in rejection.REASONS.values()])
     wait_until(
         lambda: sorted(state for state in deliveries(started).values() if state.startswith("D")) == expected,
         60, "four results that are withdrawn",
@@ -65,7 +48,7 @@ def test_each_kind_of_note_by_storescu_withdraws_its_image_and_leaves_the_others
     sealed = [path for path in started.settings.spool.iterdir() if len(path.name) == 32]
     assert len(sealed) == 5  # one image, and the four notes themselves
     told = [each for each in started.json("audit", "show", "--limit", "200") if each["new"] == "REJECTED"]
-    assert sorted(each["reason"] for each in told) == sorted(rejection.TITLES.values())
+    assert sorted(each["reason"] for each in told) == sorted(rejection.REASONS.values())
     assert run_edge("audit", "verify", "--config", started.file).returncode == 0
 
 

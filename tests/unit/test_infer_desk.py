@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden.sr_cases import BOX
 from infer_box import InferBox, made_package
 from pydicom.dataset import Dataset
 
@@ -19,6 +20,7 @@ from edge.infer.desk import Desk
 from edge.infer.headers import Headers
 from edge.infer.rejection import Rejector
 from edge.infer.roster import line_up
+from edge.infer.takeback import Takebacks
 from edge.packages.registry import Registry
 from edge.records import Instance, Job
 from edge.vault import Opener
@@ -35,7 +37,8 @@ class Counter:
         self.opener = Opener(settings.spool, keys.load(settings.keys, "open.key"))
         routes = {line.route.name: line.route for line in lines}
         headers = Headers(self.opener)
-        rejector = Rejector(settings.spool, settings.outbox, self.box.journal, self.opener, headers)
+        takebacks = Takebacks(settings, self.box.journal, BOX, keys.load(settings.keys, "sign.key"))
+        rejector = Rejector(settings.spool, settings.outbox, self.box.journal, self.opener, headers, takebacks)
         self.desk = Desk(self.box.journal, headers, lambda: lines, Completion(routes), rejector, lambda: 60.0)
 
     def store(self) -> Instance:
