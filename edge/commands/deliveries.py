@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
@@ -43,22 +44,40 @@ def run(args: Namespace) -> int:
     settings = settings_of(args)
     journal = Journal(settings.journal)
     try:
-        return _list(args, journal) if args.action == "list" else _decide(args, settings, journal)
+        return _list(args, settings, journal) if args.action == "list" else _decide(args, settings, journal)
     finally:
         journal.close()
 
 
-def _list(args: Namespace, journal: Journal) -> int:
+def _list(args: Namespace, settings: Settings, journal: Journal) -> int:
     from edge.journal import views
 
     found = views.deliveries(journal, args.state, args.limit)
+    kinds = {alias: destination.kind for alias, destination in settings.destinations.items()}
+    meanings = [_meaning(each.reason, kinds.get(each.destination, "")) for each in found]
     if args.json:
-        print_json([dataclasses.asdict(each) for each in found])
+        pairs = zip(found, meanings, strict=True)
+        print_json([{**dataclasses.asdict(each), "meaning": meaning} for each, meaning in pairs])
     elif found:
         print("\n".join(_lines(found)))
+        explained = dict.fromkeys(f"{each.reason}: {said}" for each, said in zip(found, meanings, strict=True) if said)
+        print("\n".join(explained), end="\n" if explained else "")
     else:
         print("no deliveries")
     return 0
+
+
+def _meaning(reason: str, kind: str) -> str:
+    """What the peer said, in words; empty where the reason is no status. A gateway has some statuses of its own."""
+    from edge.relink.status import Status
+    from edge.upper_layer import storage_status
+
+    status = re.fullmatch(r"status-([0-9A-F]{4})", reason)
+    if status is None:
+        return ""
+    number = int(status[1], 16)
+    ours = kind == "relink" and number in set(Status)
+    return Status(number).name.lower().replace("_", " ") if ours else storage_status(number)
 
 
 def _lines(found: Iterable[DeliveryView]) -> Iterable[str]:
