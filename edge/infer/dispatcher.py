@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
@@ -18,6 +18,7 @@ from edge import crypto, reasons
 from edge.config import Settings
 from edge.errors import GateHit, JournalError, SealError
 from edge.infer import egress, outbox, parcels, pipeline, trace
+from edge.infer.caretaker import CRASHES
 from edge.infer.gather import Gathered
 from edge.infer.headers import Headers
 from edge.infer.identity import identity_tokens
@@ -29,7 +30,7 @@ from edge.infer.postprocess import mask_bytes
 from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
 from edge.infer.roster import Line, Roster
-from edge.journal import Journal, shadows, work
+from edge.journal import Journal, alarms, shadows, work
 from edge.journal.work import Outgoing
 from edge.operate.logs import frames
 from edge.packages.package import Package
@@ -59,7 +60,7 @@ class Dispatcher:
 
     def __init__(
         self, settings: Settings, journal: Journal, roster: Roster, *, opener: Opener, headers: Headers,
-        pool: Pool, box: BoxIdentity, sign_key: bytes, meter: Meter,
+        pool: Pool, box: BoxIdentity, sign_key: bytes, meter: Meter, suspect: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._journal = journal
@@ -70,6 +71,7 @@ class Dispatcher:
         self._box = box
         self._sign_key = sign_key
         self._meter = meter
+        self._suspect = suspect
         self._software = trace.software()
 
     def process(self, job: Job) -> bool:
@@ -77,9 +79,9 @@ class Dispatcher:
         started = time.perf_counter()
         try:
             with self._roster.hold(job.route) as line:
-                verdict, sending = self._process(job, line.of_unit(job.uid) if line else None)
-                if line is not None and line.candidate is not None:
-                    shadows.queue(self._journal, job.id, line.candidate.digest)
+                own = line.of_unit(job.uid) if line else None
+                verdict, sending = self._process(job, own)
+                self._follow_up(job, own, verdict)
         except JournalError:
             log.warning("job %d belongs to someone else now", job.id)
             return False
@@ -88,6 +90,15 @@ class Dispatcher:
             return self._after_a_bug(job)
         self._report(job, verdict, (time.perf_counter() - started) * 1e3)
         return sending
+
+    def _follow_up(self, job: Job, line: Line | None, verdict: Verdict) -> None:
+        """A package whose worker crashed is tested; a shadow may look too."""
+        if line is None:
+            return
+        if verdict.reason in CRASHES and line.package is not None:
+            self._suspect(line.package.digest)
+        if line.candidate is not None:
+            shadows.queue(self._journal, job.id, line.candidate.digest)
 
     def _process(self, job: Job, line: Line | None) -> tuple[Verdict, bool]:
         if line is None or line.package is None or line.problem:
@@ -115,7 +126,7 @@ class Dispatcher:
         if verdict.outcome not in line.route.send or not line.route.deliver:
             told = self._told(request, seen, verdict, {})
             return verdict, self._finish(job, verdict, UID(""), request.package.digest, [], told)
-        result = pipeline.result(request, seen.sources, verdict)
+        result = pipeline.result(request, seen.sources, self._calmed(request, verdict))
         made = parcels.make(result, self._box, wanted)
         try:
             self._release(made, result, seen)
@@ -125,6 +136,14 @@ class Dispatcher:
         for uid, each in made.built.items():
             outbox.write(self._settings.outbox, uid, each.blob)
         return verdict, self._deliver(job, line, request, verdict, made, seen)
+
+    def _calmed(self, request: Request, verdict: Verdict) -> Verdict:
+        """While the package flags more or less than its vendor expects, nothing that it finds is called urgent."""
+        if not any(each.urgent for each in verdict.findings):
+            return verdict
+        if not alarms.stands(self._journal, f"flag-rate.{request.package.manifest.name}"):
+            return verdict
+        return replace(verdict, findings=tuple(replace(each, urgent=False) for each in verdict.findings))
 
     def _look(self, job: Job, request: Request) -> tuple[Seen, Verdict]:
         members = tuple(work.members(self._journal, job))

@@ -24,7 +24,9 @@ class Keeper:
 
     def act(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The act `models`. Raises UsageError, PackageError, JournalError, RuntimeFailure."""
-        yield {"end": True, **answer(self._lifecycle, request)}
+        with self._lifecycle.lock:
+            told = answer(self._lifecycle, request)
+        yield {"end": True, **told}
 
 
 def answer(lifecycle: Lifecycle, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from edge import keys
 from edge.config import Settings
 from edge.errors import EdgeError, EnvironmentFailure, PackageError
 from edge.infer import lockdown, retention
+from edge.infer.caretaker import Caretaker
 from edge.infer.completion import Completion
 from edge.infer.control import Act, Control
 from edge.infer.desk import Desk
@@ -91,9 +92,10 @@ class Room:
             lambda: stage.longest_seconds + _LEASE_MARGIN_SECONDS,
         )  # fmt: skip
         self._meter = Meter(settings, self._journal, lambda: stage.roster.lines)
+        self._caretaker = Caretaker(settings, self._journal, stage, lifecycle)
         self._dispatcher = Dispatcher(
             settings, self._journal, stage.roster, opener=opener, headers=headers, pool=self.pool, box=box,
-            sign_key=sign_key, meter=self._meter,
+            sign_key=sign_key, meter=self._meter, suspect=self._caretaker.suspect,
         )  # fmt: skip
         self._doorbell = Doorbell(settings.run, "infer")
         self._ringer = Ringer(settings.run)
@@ -101,6 +103,7 @@ class Room:
         self._shadows = Shadows(self._journal, stage.roster, self._dispatcher, box.device_uid)
         replayer = Replayer(settings, self._journal, stage.roster, self._dispatcher, box)
         self._control = self._controlled(headers, replayer, Keeper(lifecycle))
+        self._caretaker.start()
         _announce(settings, stage.roster.lines, self._lanes)
 
     def _shipped(self) -> Registry:
@@ -149,6 +152,7 @@ class Room:
     def stop(self) -> None:
         """End the workers and release everything."""
         self._control.close()
+        self._caretaker.close()
         self.pool.close()
         self._witness.look(now=True)
         self._doorbell.close()

@@ -38,6 +38,7 @@ class Stage:
         self._store = store_of(settings)
         self._changing = threading.RLock()
         self._unused: dict[str, float] = {}
+        self._stopped: set[str] = set()
         self._most = settings.infer.max_frame_mib << 20
         self.pool = Pool({}, lanes)
         self.roster = Roster(())
@@ -87,6 +88,12 @@ class Stage:
             self._mark(_used(lines), replaced)
         self.tidy()
 
+    def stop(self, digest: str) -> None:
+        """Let the routes of a package of the software stand still: it failed its self-test. A new start tries anew."""
+        with self._changing:
+            self._stopped.add(digest)
+        self.switch()
+
     def tidy(self) -> None:
         """End the workers of packages that nothing uses any more and that were kept warm for long enough."""
         with self._changing:
@@ -130,6 +137,8 @@ class Stage:
 
     def _loaded(self, line: Line) -> Line:
         """The line, its packages among those that the pool knows; or with the problem that stands in the way."""
+        if line.package is not None and line.package.digest in self._stopped:
+            return Line(line.route, line.package, "the package failed its self-test")
         for package in line.packages():
             if package.digest in self.pool.on_stage():
                 continue

@@ -32,6 +32,11 @@ def standing(journal: Journal) -> list[Alarm]:
     return [Alarm(**dict(row)) for row in journal.database.rows("SELECT * FROM alarm ORDER BY since, name")]
 
 
+def stands(journal: Journal, name: str) -> bool:
+    """Whether `name` stands now."""
+    return journal.database.row("SELECT 1 FROM alarm WHERE name = ?", (name,)) is not None
+
+
 def raise_alarm(journal: Journal, name: str, reason: str) -> bool:
     """Raise `name`, or give the one that stands another reason; False when nothing changed."""
     with journal.transaction():

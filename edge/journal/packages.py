@@ -117,10 +117,18 @@ def accept(journal: Journal, digest: str, cases: int, record: str) -> None:
         journal.note("package", digest, "", "ACCEPTED", f"cases:{cases}")
 
 
-def roll_back(journal: Journal, package: Installed, reason: str, *, failed: bool = False) -> None:
-    """The ACTIVE `package` becomes RETIRED (or FAILED) and what was ACTIVE before it is again. One transaction."""
+def last_active(journal: Journal, name: str) -> Installed | None:
+    """The ACTIVE package of `name`; else the one that was it last, if it is FAILED since; else None."""
+    own = [each for each in listing(journal) if each.name == name and each.activated_at is not None]
+    active = next((each for each in own if each.state == "ACTIVE"), None)
+    last = max(own, key=lambda each: each.activated_at or 0.0, default=None)
+    return active or (last if last is not None and last.state == "FAILED" else None)
+
+
+def roll_back(journal: Journal, package: Installed, reason: str, *, to: str = "RETIRED") -> None:
+    """`package` goes from where it is `to` another state, what was ACTIVE before it is again. One transaction."""
     with journal.transaction():
-        journal.move("package", package.digest, "ACTIVE", "FAILED" if failed else "RETIRED", reason)
+        journal.move("package", package.digest, package.state, to, reason)
         if package.before:
             journal.move("package", package.before, "RETIRED", "ACTIVE", reason)
 

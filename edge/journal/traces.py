@@ -51,6 +51,17 @@ def of_package(journal: Journal, digest: str) -> list[Result]:
     ]
 
 
+def recent_flags(journal: Journal, digest: str, finding: str, limit: int) -> list[bool]:
+    """Whether the finding was present in each of the last `limit` units that this package worked on, newest first."""
+    rows = journal.database.rows(
+        "SELECT told FROM trace JOIN job ON job.id = trace.job WHERE job.digest = ? AND job.outcome = 'succeeded' "
+        "ORDER BY job.id DESC LIMIT ?",
+        (digest, limit),
+    )
+    said = (Result(0, "", "", json.loads(row["told"])).presence(finding) for row in rows)
+    return [present for present in said if present is not None]
+
+
 def job_of(journal: Journal, sop_instance_uid: str) -> int | None:
     """The job that made the result with this SOP Instance UID."""
     row = journal.database.row(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -50,7 +51,7 @@ class Changed:
 
 
 class Lifecycle:
-    """Changes states, one request at a time (the caller sees to that)."""
+    """Changes states. `lock` is for whoever asks from several threads: one request at a time."""
 
     def __init__(self, journal: Journal, store: Store, shipped: Registry, bench: Bench, policy: Policy) -> None:
         self._journal = journal
@@ -58,6 +59,7 @@ class Lifecycle:
         self._shipped = shipped
         self._bench = bench
         self._policy = policy
+        self.lock = threading.RLock()
 
     def recover(self) -> None:
         """At start: journal and store are made to say the same, whatever the last process was in the middle of."""
@@ -130,17 +132,31 @@ class Lifecycle:
         PackageError
             If there was none before, or it is withdrawn and no reason is given.
         """
-        active = packages.in_state(self._journal, name, "ACTIVE")
+        active = packages.last_active(self._journal, name)
         if active is None:
             raise PackageError("no installed package of this name is ACTIVE", which=name, hint="`edge models list`")
         before = self.before(active)
         if before is not None:
             gates.check_revoked(before.digest, name, self._policy, reason)
         self._bench.prepare(self._store.load(before.digest) if before else self._shipped.resolve(name))
-        packages.roll_back(self._journal, active, reason or "rollback")
+        left = "RETIRED" if active.state == "ACTIVE" else "REMOVED"
+        packages.roll_back(self._journal, active, reason or "rollback", to=left)
         self._bench.switch()
         back = self._row(before.digest) if before else self._row(active.digest)
-        return Changed(back, "RETIRED" if before else "ACTIVE", active.digest)
+        return Changed(back, "RETIRED" if before else active.state, active.digest)
+
+    def give_up(self, digest: str, *, take_over: bool) -> None:
+        """The ACTIVE package failed its self-test: FAILED. What ran before takes over only if asked, and accepted."""
+        active = self._row(digest)
+        if active.state != "ACTIVE":
+            return
+        before = packages.find(self._journal, active.before) if active.before else None
+        if take_over and before is not None and before.state == "RETIRED" and before.accepted:
+            self._bench.prepare(self._store.load(before.digest))
+            packages.roll_back(self._journal, active, "selftest-failed", to="FAILED")
+        else:
+            self._journal.move("package", digest, "ACTIVE", "FAILED", "selftest-failed")
+        self._bench.switch()
 
     def before(self, active: Installed) -> Installed | None:
         """What was ACTIVE before `active`; None for a package of the software itself.

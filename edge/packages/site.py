@@ -39,6 +39,13 @@ def installed(journal: Journal, store: Store, shipped: Registry, policy: Policy)
             found[row.name] = usable(row, store, policy)
         except EdgeError as error:
             problems[row.name] = PackageError(error.what, which=f"{row.name}-{row.version}", hint=error.hint)
+    for name in {row.name for row in packages.listing(journal, "FAILED")} - found.keys() - problems.keys():
+        last = packages.last_active(journal, name)
+        if last is not None and last.state == "FAILED":
+            problems[name] = PackageError(
+                f"the package that worked is FAILED ({last.reason})", which=f"{name}-{last.version}",
+                hint=f"`edge models rollback {name}`, or activate another",
+            )  # fmt: skip
     return shipped.extended(found, problems)
 
 

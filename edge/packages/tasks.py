@@ -16,6 +16,14 @@ OCCLUSIONS = 64
 """How often `cam = "occlusion"` runs the model again when something is present: a grid of 8 by 8 places."""
 
 
+class FlagRate(Closed, frozen=True, kw_only=True):
+    """The share of units that the vendor expects to be flagged, over the last `window` of them."""
+
+    min: Unit01
+    max: Unit01
+    window: Annotated[int, msgspec.Meta(ge=20, le=10_000)]
+
+
 class FindingClass(Closed, frozen=True, kw_only=True):
     """One class of a classifier or detector: where its score is, its code, and what the score may be called."""
 
@@ -26,6 +34,7 @@ class FindingClass(Closed, frozen=True, kw_only=True):
     calibrated: bool
     rule_out: bool
     urgent: bool
+    flag_rate: FlagRate | None = None
 
 
 class Suppression(Closed, frozen=True, kw_only=True):
