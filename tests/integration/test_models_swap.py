@@ -126,7 +126,8 @@ def _memory(here: Site) -> int:
 
 def _p99(here: Site, load: Load, since: float, until: float) -> float:
     jobs = {each.unit: each for each in views.jobs(here.box.journal, limit=1 << 30)}
-    took = [(jobs[uid].ended_at or 0.0) - at for uid, at in dict(load.pushed).items() if since <= at < until and uid in jobs]
+    window = {uid: at for uid, at in dict(load.pushed).items() if since <= at < until}
+    took = [(jobs[uid].ended_at or 0.0) - at for uid, at in window.items() if uid in jobs]
     return statistics.quantiles(took, n=100)[98] * 1e3
 
 
