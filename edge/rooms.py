@@ -92,11 +92,11 @@ def run_room(name: str, settings: Settings) -> None:
     signal.signal(signal.SIGINT, leave)
     if os.environ.get(_LEASHED):
         threading.Thread(target=_follow, name="leash", daemon=True).start()
-    _notify("READY=1")
+    notify("READY=1")
     try:
         room.run(stopping)
     finally:
-        _notify("STOPPING=1")
+        notify("STOPPING=1")
         _note(settings, name, "STOPPED")  # before infer signs the trail for the last time
         room.stop()
 
@@ -165,7 +165,7 @@ class Heartbeat:
         now = time.monotonic()
         if self._pause and now >= self._due:
             self._due = now + self._pause
-            _notify("WATCHDOG=1")
+            notify("WATCHDOG=1")
 
 
 def announce(settings: Settings, room: str, **facts: int | str) -> Path:
@@ -307,7 +307,7 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _notify(message: str) -> None:
+def notify(message: str) -> None:
     """sd_notify(3) through a socket pair, so that a room needs no socket(2) of its own."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -327,6 +327,7 @@ __all__ = [
     "claim",
     "load_room",
     "make_root",
+    "notify",
     "run_room",
     "serve",
 ]

@@ -21,7 +21,7 @@ class Doorbell:
     """A room's own bell. `wait` returns when somebody rang, or after the poll time."""
 
     def __init__(self, run: Path, room: str) -> None:
-        self._socket = _inherited("bell") or bound(run / f"{room}.sock")
+        self._socket = inherited("bell") or bound(run / f"{room}.sock")
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
 
@@ -67,7 +67,7 @@ class Ringer:
         os.close(self._folder)
 
 
-def _inherited(name: str) -> socket.socket | None:
+def inherited(name: str) -> socket.socket | None:
     """The socket that PID 1 bound and passed under `name` (sd_listen_fds(3)), or None."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None

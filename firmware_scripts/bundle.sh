@@ -50,7 +50,10 @@ if [ -n "${WHEELS:-}" ]; then
 else
     collect
 fi
-cp "$root"/firmware_scripts/install.sh "$root"/firmware_scripts/uninstall.sh "$root"/LICENSE "$bundle/"
+for script in install activate update rollback support-bundle uninstall; do
+    cp "$root/firmware_scripts/$script.sh" "$bundle/"
+done
+cp "$root/LICENSE" "$bundle/"
 cp -R "$root/firmware_scripts/systemd" "$bundle/systemd"
 echo "$extra" >"$bundle/extra"
 (cd "$bundle" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum) >"$work/sums"

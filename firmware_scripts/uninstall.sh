@@ -13,11 +13,11 @@ esac
 [ "$(id -u)" -eq 0 ] || { echo "edge: run this as root: sudo $0" >&2 && exit 1; }
 
 units=/etc/systemd/system
-names='edge-receive.socket edge-deliver.socket
-    edge-receive.service edge-infer.service edge-deliver.service edge.target'
+names='edge-receive.socket edge-deliver.socket edge-metrics.socket edge-relink.socket
+    edge-receive.service edge-infer.service edge-deliver.service edge-metrics.service edge-relink.service edge.target'
 # shellcheck disable=SC2086 # a list of names
-systemctl -q disable --now $names 2>/dev/null || :
-for unit in $names; do
+for unit in $names; do # one by one: some are not there
+    systemctl -q disable --now "$unit" 2>/dev/null || :
     rm -rf "${units:?}/$unit" "${units:?}/$unit.d"
 done
 rm -rf "${units:?}/edge-.service.d" /etc/tmpfiles.d/edge.conf /opt/edge /usr/local/bin/edge
@@ -26,8 +26,8 @@ systemctl daemon-reload
 if [ -n "$purge" ]; then
     # the slots first: without them nothing that a disk still holds can be opened
     [ ! -f /var/lib/edge/spool/slots ] || shred -n 1 /var/lib/edge/spool/slots
-    rm -rf /var/lib/edge /etc/edge /etc/sysusers.d/edge.conf
-    for user in edge-receive edge-infer edge-deliver; do
+    rm -rf /var/lib/edge /var/lib/edge-relink /etc/edge /etc/sysusers.d/edge.conf
+    for user in edge-receive edge-infer edge-deliver edge-metrics edge-relink; do
         userdel "$user" 2>/dev/null || :
     done
     for group in edge edge-spool; do

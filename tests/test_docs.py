@@ -158,13 +158,23 @@ def test_the_minimal_edge_toml_of_the_readme_is_right(tmp_path: Path, run_edge: 
     assert ended.returncode == 0, ended.stderr
 
 
-def test_the_shell_commands_of_the_readme_exist() -> None:
-    for line in _shell_lines():
+@pytest.mark.parametrize("path", ["README.md", "firmware_scripts/README.md", "firmware_scripts/systemd/README.md"])
+def test_the_shell_commands_of_the_readme_exist(path: str) -> None:
+    for line in _shell_lines(document(path)):
         words = shlex.split(line, comments=True)
         if words[:1] == ["edge"]:
             assert words[1] in TABLE, line
         elif words and words[0].startswith("./"):
             assert (REPOSITORY / words[0]).is_file(), line
+        elif words and words[0].startswith("/opt/edge/"):
+            assert (REPOSITORY / "firmware_scripts" / Path(words[0]).name).is_file(), line
+
+
+def test_every_script_and_unit_is_in_the_runbook() -> None:
+    for folder, pattern in (("firmware_scripts", "*.sh"), ("firmware_scripts/systemd", "*.*")):
+        text = document(f"{folder}/README.md")
+        for path in (REPOSITORY / folder).glob(pattern):
+            assert path.name in text or path.name in ("README.md", "common.sh") or path.stem in text, path.name
 
 
 def test_every_path_that_the_readme_names_is_there() -> None:
@@ -172,6 +182,6 @@ def test_every_path_that_the_readme_names_is_there() -> None:
     assert [path for path in linked if not (REPOSITORY / path).exists()] == []
 
 
-def _shell_lines() -> Iterator[str]:
-    for block in re.findall(r"```sh\n(.*?)```", README, re.S):
+def _shell_lines(text: str) -> Iterator[str]:
+    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
         yield from (line for line in block.splitlines() if line.strip())

@@ -123,6 +123,11 @@ class Database:
         """The number of the last migration applied; 0 for a new file."""
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
+    @property
+    def readable_by(self) -> int:
+        """The earliest schema whose software can go on with this file, as its last migration said; 0 where none did."""
+        return int(self._connection.execute("PRAGMA application_id").fetchone()[0])
+
     def migrate(self, folder: Path) -> int:
         """Apply `folder`/NNN.sql files newer than the database; returns its schema version."""
         with self._lock:

@@ -74,7 +74,7 @@ class Journal:
                 hint="run `edge init`, or `edge doctor` if it was there before",
             ) from None
         try:
-            _check_version(self.database.version, path)
+            _check_version(self.database, path)
         except JournalError:
             self.database.close()
             raise
@@ -152,16 +152,18 @@ def create(path: Path) -> None:
 def _migrate(path: Path) -> None:
     database = Database(path, durable=True, create=True)
     try:
-        _check_version(database.migrate(MIGRATIONS), path)
+        database.migrate(MIGRATIONS)
+        _check_version(database, path)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         database.close()
 
 
-def _check_version(found: int, path: Path) -> None:
-    """A later schema than ours may mean other things by the same names; an earlier one lacks some."""
+def _check_version(database: Database, path: Path) -> None:
+    """A later schema than ours may mean other things by the same names, unless it says not; an earlier one lacks."""
+    found = database.version
     ours = max(int(script.stem) for script in MIGRATIONS.glob("[0-9][0-9][0-9].sql"))
-    if found > ours:
+    if found > ours and not 0 < database.readable_by <= ours:
         raise JournalError(
             f"the journal has schema {found}, this version knows {ours}",
             which=path.name,

@@ -1,6 +1,7 @@
 """`run/metrics.sock`: the page of metrics by HTTP on a unix socket, for a collector that scrapes (curl --unix-socket).
 
-A process of its own, because the rooms' units let no room listen. It reads one file and nothing else; one caller at a
+A process of its own, because the rooms' units let no room listen; under systemd PID 1 has bound the socket
+(`edge-metrics.socket`). It reads one file and nothing else; one caller at a
 time, a short deadline each, so that nobody can hold it.
 """
 
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from edge import rooms
 from edge.operate.metrics import FILE, SOCKET
-from edge.wake import short
+from edge.rooms import Heartbeat, notify
+from edge.wake import inherited, short
 
 _SECONDS = 2.0
+_BEAT_SECONDS = 5.0
 _LONGEST = 8192
 _MODE = 0o660
 _HEAD = "HTTP/1.0 {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\r\n"
@@ -30,6 +33,11 @@ class Exporter:
 
     def serve(self) -> None:
         """Answer until `stop`. Raises OSError when the socket cannot be made."""
+        passed = inherited("metrics")
+        if passed is not None:
+            with passed:
+                self._listen(passed)
+            return
         path = self._run / SOCKET
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -38,14 +46,23 @@ class Exporter:
             path.chmod(_MODE)
             listener.listen(8)
             try:
-                while self._ours not in select.select([listener, self._ours], [], [])[0]:
-                    self._answer(listener.accept()[0])
+                self._listen(listener)
             finally:
                 path.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Make `serve` return (safe in a signal handler)."""
         self._wake.send(b"!")
+
+    def _listen(self, listener: socket.socket) -> None:
+        heart = Heartbeat()
+        notify("READY=1")
+        listener.setblocking(False)
+        while self._ours not in (ready := select.select([listener, self._ours], [], [], _BEAT_SECONDS)[0]):
+            heart.beat()
+            if ready:
+                with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+                    self._answer(listener.accept()[0])
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):

@@ -60,8 +60,9 @@ def restore(settings: Settings, file: Path, *, replace: bool = False, only_journ
         _stop_others(settings, held)
         lost = _prepare(settings, members / backup.JOURNAL)
         before = _swap(settings, members / backup.JOURNAL)
+        _keep_verify_key(settings, members)
         if not only_journal:
-            _restore_files(settings, members)
+            _restore_config(settings, members)
     return Restored(manifest.made_at, manifest.events, lost, before)
 
 
@@ -147,12 +148,16 @@ def _swap(settings: Settings, copy: Path) -> str:
     return before.name
 
 
-def _restore_files(settings: Settings, members: Path) -> None:
+def _restore_config(settings: Settings, members: Path) -> None:
     config = (members / backup.CONFIG).read_bytes()
     if config != settings.file.read_bytes():
         mode = settings.file.stat().st_mode & 0o777
         settings.file.replace(settings.file.with_name(f"{settings.file.name}.before-restore"))
         write_durably(settings.file, config, mode)
+
+
+def _keep_verify_key(settings: Settings, members: Path) -> None:
+    """The trail that came back was signed with its other half."""
     verify = (members / backup.VERIFY).read_bytes()
     if verify != keys.load(settings.keys, backup.VERIFY):
         write_durably(settings.keys / keys.former(verify), verify, 0o444)

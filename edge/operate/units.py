@@ -11,10 +11,13 @@ from pathlib import Path
 
 from edge.config import Settings
 from edge.config.receive import Tls
+from edge.config.relink import Relink
 from edge.errors import ConfigError
 from edge.files import write_durably
 
 ROOT = Path("/var/lib/edge")
+RELINK_ROOT = Path("/var/lib/edge-relink")
+"""Of the gateway, which has a machine of its own."""
 NAME = "50-config.conf"
 _HEAD = "# Written by `edge config units` from edge.toml; edit that file and run it again.\n"
 
@@ -27,15 +30,31 @@ def drop_ins(settings: Settings) -> dict[str, str]:
     ConfigError
         If `box.root` is not the folder that the units are made for.
     """
-    if settings.root != ROOT:
-        raise ConfigError("the units are made for one root", which="box.root", hint=f'root = "{ROOT}"')
-    texts = {
-        "edge-receive.socket": _section("Socket", _socket(settings)),
-        "edge-receive.service": _section("Service", _bound(_tls_files(settings, [settings.receive.tls]))),
+    root = RELINK_ROOT if settings.relink else ROOT
+    if settings.root != root:
+        raise ConfigError("the units are made for one root", which="box.root", hint=f'root = "{root}"')
+    texts = _of_relink(settings, settings.relink) if settings.relink else _of_box(settings)
+    return {f"{unit}.d/{NAME}": text for unit, text in texts.items()}
+
+
+def _of_box(settings: Settings) -> dict[str, str]:
+    receive = settings.receive
+    callers = [host for peer in receive.peers for host in peer.hosts]
+    return {
+        "edge-receive.socket": _section("Socket", _socket(receive.bind, receive.port, callers)),
+        "edge-receive.service": _section("Service", _bound(_tls_files(settings, [receive.tls]))),
         "edge-infer.service": _section("Service", _bound(map(settings.path, settings.models.trusted_keys))),
         "edge-deliver.service": _section("Service", _deliver(settings)),
     }
-    return {f"{unit}.d/{NAME}": text for unit, text in texts.items()}
+
+
+def _of_relink(settings: Settings, relink: Relink) -> dict[str, str]:
+    boxes = [host for box in relink.boxes for host in box.hosts]
+    service = [*_allowed([relink.pacs.host]), *_bound(_tls_files(settings, [relink.tls, relink.pacs.tls]))]
+    return {
+        "edge-relink.socket": _section("Socket", _socket(relink.bind, relink.port, boxes)),
+        "edge-relink.service": _section("Service", service),
+    }
 
 
 def write(settings: Settings, folder: Path) -> list[Path]:
@@ -49,12 +68,10 @@ def write(settings: Settings, folder: Path) -> list[Path]:
     return paths
 
 
-def _socket(settings: Settings) -> Iterator[str]:
-    receive = settings.receive
-    host = f"[{receive.bind}]" if ":" in receive.bind else receive.bind
+def _socket(bind: str, port: int, callers: Iterable[str]) -> Iterator[str]:
     yield "ListenStream="
-    yield f"ListenStream={host}:{receive.port}"
-    yield from _allowed(host for peer in receive.peers for host in peer.hosts)
+    yield f"ListenStream={f'[{bind}]' if ':' in bind else bind}:{port}"
+    yield from _allowed(callers)
 
 
 def _deliver(settings: Settings) -> Iterator[str]:

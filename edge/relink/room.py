@@ -23,11 +23,13 @@ from edge.relink.door import Door, parse_address
 from edge.relink.gateway import Gateway
 from edge.scu import Peer
 from edge.tls import client_context, server_context
+from edge.wake import inherited
 
 PACS_SECONDS = (5.0, 10.0, 20.0)
 """To connect, to negotiate, to answer a C-STORE; with the questions it is less than the 60 s that a box waits."""
 
 _BACKLOG = 64
+_BEAT_MILLISECONDS = 5000
 _REFUSALS_AT_ONCE = 4
 _GRACE_SECONDS = 60.0
 _NO_DESCRIPTORS_SECONDS = 0.1
@@ -68,11 +70,14 @@ class Room:
 
     def run(self, stopping: threading.Event) -> None:
         """Accept connections; nothing a box does holds this loop."""
+        heart = rooms.Heartbeat()
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
         while not stopping.is_set():
-            if any(descriptor == self._wake_read for descriptor, _ in poll.poll()):
+            heart.beat()
+            ready = poll.poll(_BEAT_MILLISECONDS)
+            if not ready or any(descriptor == self._wake_read for descriptor, _ in ready):
                 continue
             try:
                 connection, address = self._listener.accept()
@@ -177,6 +182,10 @@ def needed(settings: Settings) -> Relink:
 
 
 def _listen(relink: Relink) -> socket.socket:
+    """The socket that PID 1 passed, else a new one."""
+    passed = inherited("dicom")
+    if passed is not None:
+        return passed
     try:
         family = socket.AF_INET6 if ":" in relink.bind else socket.AF_INET
         listener = socket.create_server((relink.bind, relink.port), family=family, backlog=_BACKLOG)

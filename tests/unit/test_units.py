@@ -17,6 +17,7 @@ from edge.operate import units
 UNITS = REPOSITORY / "firmware_scripts/systemd"
 SANDBOX = "edge-.service.d/10-sandbox.conf"
 ROOMS = ("receive", "infer", "deliver")
+SERVICES = (*ROOMS, "metrics", "relink")
 CONFIG = """
 [receive]
 bind = "10.0.0.7"
@@ -38,6 +39,23 @@ key = "tls/deliver.key"
 ca = "tls/ca.pem"
 [models]
 trusted_keys = ["vendor.pub"]
+"""
+RELINK = """
+[box]
+root = "/var/lib/edge-relink"
+[relink]
+bind = "10.1.2.3"
+[relink.tls]
+certificate = "tls/relink.pem"
+key = "tls/relink.key"
+ca = "tls/ca.pem"
+[[relink.boxes]]
+ae_title = "EDGE"
+hosts = ["10.0.0.7/32"]
+[relink.pacs]
+ae_title = "PACS"
+host = "10.1.2.4"
+port = 104
 """
 
 
@@ -63,13 +81,22 @@ def drop_ins(tmp_path: Path) -> dict[str, str]:
     return units.drop_ins(load(file))
 
 
-@pytest.mark.parametrize(("room", "most"), [("receive", 0.2), ("infer", 0.2), ("deliver", 0.9)])
+@pytest.fixture
+def gateway_drop_ins(tmp_path: Path) -> dict[str, str]:
+    file = tmp_path / "relink.toml"
+    file.write_text(RELINK)
+    return units.drop_ins(load(file))
+
+
+@pytest.mark.parametrize(
+    ("room", "most"), [("receive", 0.2), ("infer", 0.2), ("deliver", 0.9), ("metrics", 0.2), ("relink", 0.9)]
+)
 def test_each_room_scores_better_than_any_service_of_debian(
-    room: str, most: float, drop_ins: dict[str, str], tmp_path: Path
+    room: str, most: float, drop_ins: dict[str, str], gateway_drop_ins: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "etc/systemd/system"
     shutil.copytree(UNITS, folder)
-    for name, text in drop_ins.items():
+    for name, text in (drop_ins | gateway_drop_ins).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     command = [tool("systemd-analyze"), "security", "--offline=true", f"--root={tmp_path}", f"edge-{room}.service"]
@@ -79,22 +106,23 @@ def test_each_room_scores_better_than_any_service_of_debian(
     assert float(score[1]) <= most, said
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", SERVICES)
 def test_the_allow_list_comes_first_or_it_would_be_a_deny_list(room: str) -> None:
     filters = lines(f"edge-{room}.service", "SystemCallFilter")
     assert filters[0].startswith("@system-service")
     assert all(line.startswith("~") for line in filters[1:] + lines(SANDBOX, "SystemCallFilter"))
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", SERVICES)
 def test_nothing_that_a_room_can_write_can_be_run(room: str) -> None:
     writable = words(room, "BindPaths") | {"/tmp", "/var/tmp"}
     assert writable <= words(room, "NoExecPaths")
     assert all("noexec" in line for line in lines(SANDBOX, "TemporaryFileSystem") if ":rw" in line)
 
 
-def test_the_inherited_socket_cannot_be_turned_round() -> None:
-    denied = " ".join(lines("edge-receive.service", "SystemCallFilter")[1:]).lstrip("~").split()
+@pytest.mark.parametrize("room", ["receive", "metrics"])
+def test_the_inherited_socket_cannot_be_turned_round(room: str) -> None:
+    denied = " ".join(lines(f"edge-{room}.service", "SystemCallFilter")[1:]).lstrip("~").split()
     assert {"connect", "shutdown"} <= set(denied)
 
 
@@ -150,8 +178,27 @@ def test_another_root_is_refused_because_the_units_name_it(tmp_path: Path) -> No
         units.drop_ins(load(file))
 
 
-def test_the_shipped_configuration_is_valid() -> None:
-    assert units.drop_ins(load(UNITS / "edge.toml"))
+@pytest.mark.parametrize("name", ["edge.toml", "relink.toml"])
+def test_the_shipped_configuration_is_valid(name: str) -> None:
+    assert units.drop_ins(load(UNITS / name))
+
+
+def test_the_gateway_hears_its_boxes_and_reaches_the_pacs_only(
+    gateway_drop_ins: dict[str, str], tmp_path: Path
+) -> None:
+    assert sorted(gateway_drop_ins) == ["edge-relink.service.d/50-config.conf", "edge-relink.socket.d/50-config.conf"]
+    socket, service = (gateway_drop_ins[f"edge-relink.{kind}.d/50-config.conf"] for kind in ("socket", "service"))
+    assert "ListenStream=10.1.2.3:11114" in socket
+    assert re.findall("IPAddressAllow=(.*)", socket) == ["10.0.0.7/32"]
+    assert re.findall("IPAddressAllow=(.*)", service) == ["10.1.2.4"]
+    assert f'BindReadOnlyPaths="{tmp_path}/tls/relink.key"' in service
+
+
+def test_nobody_but_the_rooms_can_write_the_journal() -> None:
+    """A collector of metrics joins a group of its own; the gateway's machine has no journal at all."""
+    assert lines("edge-metrics.socket", "SocketGroup") == ["edge-metrics"]
+    for name in ("edge-metrics.service", "edge-relink.service", SANDBOX):
+        assert "/var/lib/edge/journal" not in " ".join(lines(name, "BindPaths"))
 
 
 def test_the_same_wheels_make_the_same_bundle(tmp_path: Path) -> None:

@@ -65,11 +65,15 @@ def _store(port: int, path: Path) -> str:
 
 
 class Modalities:
-    """Several senders that work through `paths`, each object until it is acknowledged; failures are counted."""
+    """Several senders that work through `paths`, each object until it is acknowledged; failures are counted.
 
-    def __init__(self, port: int, paths: list[Path], senders: int = 4) -> None:
+    `pause` seconds lie between the objects of one sender.
+    """
+
+    def __init__(self, port: int, paths: list[Path], senders: int = 4, pause: float = 0.0) -> None:
         self._port = port
         self._left = list(paths)
+        self._between = pause
         self._lock = threading.Lock()
         self.failures: Counter[str] = Counter()
         self.acknowledged: set[str] = set()
@@ -97,6 +101,7 @@ class Modalities:
                     return
                 path = self._left.pop()
             self._insist(path)
+            self._pause.wait(self._between)
 
     def _insist(self, path: Path) -> None:
         deadline = time.monotonic() + _RETRY_SECONDS
