@@ -1,6 +1,7 @@
 #!/bin/sh
 # ./firmware_scripts/bundle.sh [--gpu] [--sign KEY.pem] OUT.tar: one file that installs the box where there is no network.
-# It holds wheels for this machine's Python and processor (models are in ours), the scripts, the units and SHA256SUMS.
+# It holds wheels for this machine's Python and processor (models are in ours), each as requirements/ has its digest, the
+# scripts, the units, a bill of materials (CycloneDX) and SHA256SUMS.
 # KEY.pem: Ed25519, by `openssl genpkey -algorithm ed25519`; install.sh checks it with the public one.
 # The same checkout and wheels give the same bytes; SOURCE_DATE_EPOCH is the last commit's time unless it is set.
 # WHEELS=FOLDER: take wheels from there instead of building and downloading.
@@ -32,19 +33,22 @@ mkdir -p "$bundle/wheels"
 # Build our wheel and get those that it needs, each as a wheel: nothing is compiled where it is installed.
 collect() {
     need gcc:cc
-    python=$(find_python)
+    locks=$root/firmware_scripts/requirements
     "$python" -m venv "$work/venv"
+    pip="$work/venv/bin/python -m pip"
     say "building and downloading wheels"
+    $pip install -q --require-hashes --only-binary :all: -r "$locks/build.txt" >&2 || refuse "pip failed: see above"
     # a copy, so that nothing built earlier in the checkout gets in
     mkdir "$work/source"
     (cd "$root" && tar -cf - --exclude=__pycache__ --exclude='*.so' --exclude='*.egg-info' \
         pyproject.toml setup.py README.md LICENSE edge kernels models) | tar -C "$work/source" -xf -
-    "$work/venv/bin/python" -m pip wheel -q --no-deps -w "$bundle/wheels" "$work/source" >&2 ||
+    $pip wheel -q --no-deps --no-build-isolation -w "$bundle/wheels" "$work/source" >&2 ||
         refuse "our wheel cannot be built: see above"
-    "$work/venv/bin/python" -m pip download -q --only-binary :all: -d "$bundle/wheels" \
-        "$(echo "$bundle"/wheels/edge_imaging-*.whl)[$extra]" pip >&2 || refuse "pip failed: see above"
+    $pip download -q --require-hashes --no-deps --only-binary :all: -d "$bundle/wheels" -r "$locks/$extra.txt" >&2 ||
+        refuse "pip failed: see above"
 }
 
+python=$(find_python)
 if [ -n "${WHEELS:-}" ]; then
     cp "$WHEELS"/*.whl "$bundle/wheels/"
 else
@@ -56,6 +60,7 @@ done
 cp "$root/LICENSE" "$bundle/"
 cp -R "$root/firmware_scripts/systemd" "$bundle/systemd"
 echo "$extra" >"$bundle/extra"
+"$python" "$root/firmware_scripts/sbom.py" "$bundle/wheels" "$SOURCE_DATE_EPOCH" >"$bundle/sbom.cdx.json"
 (cd "$bundle" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum) >"$work/sums"
 mv "$work/sums" "$bundle/SHA256SUMS"
 [ -z "$key" ] ||

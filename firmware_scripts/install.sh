@@ -70,7 +70,7 @@ install_wheels() {
         --disable-pip-version-check --root-user-action=ignore --find-links wheels \
         "edge-imaging[$(cat extra)]" >&2 || refuse "the wheels do not fit this machine (see above)"
     mkdir "$release/share"
-    cp -R systemd ./*.sh SHA256SUMS "$release/share/"
+    cp -R systemd ./*.sh SHA256SUMS sbom.cdx.json "$release/share/"
     touch "$release/complete"
 }
 

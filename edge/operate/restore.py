@@ -56,7 +56,8 @@ def restore(settings: Settings, file: Path, *, replace: bool = False, only_journ
             )
         if fresh and not only_journal:
             _name_the_box(settings, members)
-        rooms.make_root(settings)
+        if not settings.journal.exists():
+            rooms.make_root(settings)  # not else: it opens the journal, which may be damaged or of a later version
         _stop_others(settings, held)
         lost = _prepare(settings, members / backup.JOURNAL)
         before = _swap(settings, members / backup.JOURNAL)

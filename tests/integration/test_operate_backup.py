@@ -226,6 +226,35 @@ def test_an_older_backup_never_replaces_a_file(make_box: Make, tmp_path: Path) -
     assert "# changed since" in box.settings.file.with_name("edge.toml.before-restore").read_text()
 
 
+@pytest.mark.parametrize("state", ["damaged", "later"])
+def test_a_journal_that_cannot_be_opened_is_replaced_and_kept(make_box: Make, tmp_path: Path, state: str) -> None:
+    box = make_box()
+    instance = push(box, "2.25.87")
+    file = backed_up(box, tmp_path / "box.edgebackup")
+    box.stop()
+    if state == "damaged":
+        box.settings.journal.write_bytes(b"this was a journal once" * 1000)
+    else:
+        later = Journal(box.settings.journal)
+        later.database.execute("PRAGMA user_version = 99")
+        later.close()
+    assert edge(box, "jobs", "list")[0] == 1
+    code, told, problem = edge(box, "restore", file, "--replace")
+    assert code == 0, problem
+    assert states(box) == {instance.object_id: "STORED"}
+    assert (box.settings.journal.parent / told["before"]).exists()
+
+
+def test_a_later_schema_that_says_so_can_be_gone_on_with(make_box: Make) -> None:
+    """So that an update which only adds to the journal can be rolled back."""
+    box = make_box()
+    box.journal.database.execute("PRAGMA user_version = 99")
+    assert "schema 99" in edge(box, "jobs", "list")[2]
+    box.journal.database.execute("PRAGMA application_id = 1")
+    assert edge(box, "jobs", "list")[0] == 0
+    assert edge(box, "init")[0] == 0
+
+
 def test_a_backup_of_another_root_is_refused(make_box: Make, tmp_path: Path) -> None:
     box = make_box()
     file = backed_up(box, tmp_path / "box.edgebackup")

@@ -199,16 +199,3 @@ def test_nobody_but_the_rooms_can_write_the_journal() -> None:
     assert lines("edge-metrics.socket", "SocketGroup") == ["edge-metrics"]
     for name in ("edge-metrics.service", "edge-relink.service", SANDBOX):
         assert "/var/lib/edge/journal" not in " ".join(lines(name, "BindPaths"))
-
-
-def test_the_same_wheels_make_the_same_bundle(tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    (wheels / "invented-1-py3-none-any.whl").write_bytes(b"invented")
-    told = []
-    for name in ("one.tar", "two.tar"):
-        command = [REPOSITORY / "firmware_scripts/bundle.sh", tmp_path / name]
-        environment = {"PATH": "/usr/bin:/bin", "WHEELS": str(wheels), "SOURCE_DATE_EPOCH": "1700000000"}
-        told.append(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
-    assert told[0].split()[0] == told[1].split()[0]
-    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()

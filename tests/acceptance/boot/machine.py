@@ -79,6 +79,14 @@ class Machine:
             pytest.fail(f"{words} ended with {ended.returncode}:\n{ended.stdout[-3000:]}{ended.stderr[-5000:]}")
         return ended.stdout
 
+    def start(self, *words: str, log: Path) -> subprocess.Popen[bytes]:
+        """A command inside, as root, without a network, that goes on meanwhile; what it says is in `log`."""
+        enter = ["nsenter", "-t", str(self._init), "-a", "--", "unshare", "--net", "--"]
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                [*enter, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=_ENVIRONMENT
+            )
+
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
         return self.run("systemctl", "show", "-p", name, "--value", unit).strip()

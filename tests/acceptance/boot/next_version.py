@@ -12,6 +12,7 @@ from pathlib import Path
 
 LATER_SCHEMA = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\n"
 OLDER_MAY_READ = "PRAGMA application_id = 1;\n"
+OTHER_SCHEMA = "CREATE TABLE much_later (id INTEGER PRIMARY KEY) STRICT;\nPRAGMA application_id = 3;\n"
 FALLS_DOWN = """
 
 if os.environ.get("NOTIFY_SOCKET"):  # not where it is tried alone
