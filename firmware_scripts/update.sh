@@ -75,21 +75,21 @@ failures() {
 
 # How often PID 1 restarted each. A bell or a caller may start a room before the journal is ready for it: that does not
 # count, what comes after does.
-restarts() {
+states() {
     # shellcheck disable=SC2086 # a list of names
-    systemctl show -p Id,NRestarts $services
+    systemctl show -p Id,ActiveState,NRestarts $services
 }
 
 are_up() {
-    # shellcheck disable=SC2086 # a list of names
-    if ! systemctl -q is-active $services || ! restarts | cmp -s - "$work/restarts"; then
-        say "a room does not stay up:" "$(restarts | comm -13 "$work/restarts" - 2>/dev/null | tr '\n' ' ')"
+    states >"$work/now"
+    if grep -q 'ActiveState=[^a]\|ActiveState=activating' "$work/now" || ! cmp -s "$work/now" "$work/states"; then
+        say "a room does not stay up:" "$(tr '\n' ' ' <"$work/now")"
         return 1
     fi
 }
 
 is_healthy() {
-    restarts >"$work/restarts"
+    states >"$work/states"
     while [ "$seconds" -gt 0 ]; do
         are_up || return 1
         sleep 1

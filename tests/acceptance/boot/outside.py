@@ -30,7 +30,7 @@ class Archive:
 
     def sources(self) -> Counter[str]:
         """SOP Instance UIDs of the images that the reports here are about."""
-        return Counter(_source_of(path) for path in self.files())
+        return Counter(source_of(path) for path in self.files())
 
     def wait_for(self, sources: set[str], seconds: float) -> None:
         """Until there is a report on each of `sources`."""
@@ -38,7 +38,8 @@ class Archive:
         wait_until(lambda: sources <= set(self.sources()), seconds, f"reports on all {len(sources)}")
 
 
-def _source_of(path: Path) -> str:
+def source_of(path: Path) -> str:
+    """The image that a report is about."""
     evidence = dcmread(path).CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
     return str(evidence.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
