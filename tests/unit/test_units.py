@@ -133,6 +133,15 @@ def test_no_crash_closes_the_port() -> None:
         assert lines(socket.name, "PartOf") == []
 
 
+def test_no_wall_is_made_of_what_does_nothing_on_debian() -> None:
+    """Its systemd has no BPF framework, so those are read and forgotten; StateDirectory gives all to who starts last."""
+    texts = {
+        path.name: path.read_text() for path in UNITS.rglob("*") if path.suffix in (".service", ".socket", ".conf")
+    }
+    for directive in ("SocketBindDeny", "RestrictNetworkInterfaces", "RestrictFileSystems", "StateDirectory"):
+        assert [name for name, text in texts.items() if f"\n{directive}=" in text] == [], directive
+
+
 def test_every_process_is_told_not_to_call_home() -> None:
     assert any("ORT_DISABLE_TELEMETRY=1" in line for line in lines(SANDBOX, "Environment"))
 

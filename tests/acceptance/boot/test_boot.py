@@ -112,6 +112,17 @@ def test_kill_of_any_room_under_load_loses_nothing(installed: Installed, xrays: 
     assert {found[uid] for uid in expected} == {1}
 
 
+def test_a_room_that_crashes_many_times_in_a_row_keeps_its_port(installed: Installed, xrays: list[Path]) -> None:
+    """With systemd's own limits the sixth would close it for good."""
+    machine = installed.machine
+    for _ in range(12):
+        victim = wait_until(lambda: machine.main_pid("receive"), 30, "receive to be there")
+        machine.run("kill", "-KILL", str(victim), check=False)
+        wait_until(lambda victim=victim: machine.main_pid("receive") not in (0, victim), 30, "a new process")
+    assert push(installed.port, xrays[:1]) == 1
+    installed.archive.wait_for({source_uid(xrays[0])}, 60)
+
+
 def test_a_changed_port_is_taken_over_as_the_runbook_says(installed: Installed, xrays: list[Path]) -> None:
     machine = installed.machine
     config, port = machine.path("/etc/edge/edge.toml"), free_port()
