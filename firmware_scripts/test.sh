@@ -1,8 +1,7 @@
 #!/bin/sh
 # ./firmware_scripts/test.sh [--keras] [--boot] [PYTEST ARGUMENTS...]: everything that the tests need, then all checks.
 # --keras (or CI=true) also runs the tests that need TensorFlow, in a virtual environment of their own (2.5 GB).
-# --boot, as root, also installs the box on a Debian of its own, boots it, and attacks it (some ten minutes). CI=true does
-# so too where it can.
+# --boot, as root, also installs the box on a Debian of its own, boots it, and attacks it (some ten minutes).
 set -eu
 # shellcheck source=firmware_scripts/common.sh
 . "$(dirname -- "$0")/common.sh"
@@ -16,14 +15,6 @@ while :; do
     esac
     shift
 done
-# Whether a container can be booted here.
-can_boot() {
-    [ "$(id -u)" -eq 0 ] && [ "$(uname -m)" = x86_64 ] && unshare --mount --pid --fork true 2>/dev/null
-}
-
-if [ "${CI:-false}" = true ] && [ "$boot" = false ]; then
-    if can_boot; then boot=true; else say "boot tests skipped: they need root, x86-64 and namespaces"; fi
-fi
 [ "$boot" = false ] || [ "$(id -u)" -eq 0 ] || refuse "--boot needs root: sudo ./firmware_scripts/test.sh --boot"
 
 [ "$boot" = false ] || need debootstrap:debootstrap systemd-container:systemd-nspawn

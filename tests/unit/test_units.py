@@ -134,7 +134,7 @@ def test_no_crash_closes_the_port() -> None:
 
 
 def test_no_wall_is_made_of_what_does_nothing_on_debian() -> None:
-    """Its systemd has no BPF framework, so those are read and forgotten; StateDirectory gives all to who starts last."""
+    """Its systemd has no BPF framework, so those are forgotten; StateDirectory gives all to who starts last."""
     texts = {
         path.name: path.read_text() for path in UNITS.rglob("*") if path.suffix in (".service", ".socket", ".conf")
     }

@@ -66,7 +66,7 @@ def test_an_update_that_fails_its_health_check_goes_back_by_itself(
         changed=("edge/rooms.py", next_version.FALLS_DOWN),
     )  # fmt: skip
     said = update(installed, broken, tmp_path / "said", watch=15, load=xrays)
-    assert "a room does not stay up" in said, said
+    assert "the new version does not hold: going back" in said, said
     assert "the journal from before is" in said, "it is put aside, for the older version cannot read it"
     assert said.endswith("1")
     assert (version(installed), installed.machine.run("readlink", "-f", "/opt/edge/venv")) == (before, place)
