@@ -52,16 +52,6 @@ def test_every_dependency_is_locked_by_digest(lock: str, extra: str) -> None:
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-def test_the_list_of_foreign_software_is_that_of_the_locks() -> None:
-    text = (REPOSITORY / "edge/docs/soup.md").read_text()
-    for lock in ("cpu", "gpu"):
-        for name, versions in locked(lock).items():
-            if name.startswith("nvidia-"):
-                assert name in text
-            else:
-                assert any(f"| {name} | {version} |" in text for version in versions), f"{name} {versions}"
-
-
 def test_the_bill_of_materials_names_every_wheel_and_model(tmp_path: Path) -> None:
     wheel(tmp_path, "invented_library", "1.5")
     manifest = b'name = "invented-model"\nversion = "2.0.0"\nstatus = "demonstration"\n'
