@@ -31,6 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
             task.add_argument("-n", type=int, default=0, help="how many images or rounds (default: the task's own)")
             if name == "receive":
                 task.add_argument("--full", action="store_true", help="every kind of object and peer; some minutes")
+                task.add_argument("--plot", default="", metavar="FILE", help="also write the picture (SVG) to FILE")
 
 
 def run(args: Namespace) -> int:
@@ -39,7 +40,7 @@ def run(args: Namespace) -> int:
     task = importlib.import_module(_module(args.action))
     if sys.stderr.isatty():
         sys.stderr.write("measuring; keep the machine idle ...\n")
-    options = {"full": True} if getattr(args, "full", False) else {}
+    options = {name: value for name in ("full", "plot") if (value := getattr(args, name, False))}
     result: Any = task.run(args.n, **options) if args.n else task.run(**options)
     document = result if isinstance(result, dict) else {"rows": result, **task.header()}
     if args.json:
