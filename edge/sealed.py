@@ -5,10 +5,11 @@
     padding  zeros       only where the file was made before the object came (edge/receive/blanks.py)
     record   JSON of the Instance (UIDs, codes, alias: nothing that names a patient), authenticated
     seal     16 bytes over header and record
-    footer   32 bytes    lengths, CRC of the record, magic, checksum of header and chunks
+    footer   32 bytes    lengths, CRC of the record, magic, checksum of the header, and of the chunk where it is one
 
-The checksum is no secret: it tells a scan without the key that no page was torn by a power cut. So a file describes
-itself, and a lost journal is rebuilt from the spool.
+The checksum is no secret: it tells a scan without the key that no page was torn by a power cut. An object of more
+chunks needs none, for it is flushed before it gets its name. So a file describes itself, and a lost journal is rebuilt
+from the spool.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Digest:
 
 
 def checksum(header: bytes) -> Digest:
-    """The checksum of the footer; the sealed chunks are still to be added."""
+    """The checksum of the footer; the sealed chunk is still to be added where it is the only one."""
     return Digest(_NO_SECRET, hmac.new(b"edge-checksum-1", header, "sha256"))
 
 
@@ -123,13 +124,10 @@ class SealedFile:
         return Footer(size, tail[:length], tail[length:], digest, padding)
 
     def checksum(self, size: int) -> bytes:
-        """What the footer of a file with these chunks says, if they are whole."""
+        """What the footer of a file with a data set of `size` bytes says, if it is whole."""
         digest = checksum(self.header())
-        buffer = memoryview(bytearray(min(CHUNK, size) + TAG))
-        for index in range(size // CHUNK + 1):
-            length = min(CHUNK, size - index * CHUNK) + TAG
-            os.preadv(self.descriptor, [buffer[:length]], HEADER.size + index * (CHUNK + TAG))
-            digest.update(buffer[:length])
+        if size < CHUNK:
+            digest.update(memoryview(os.pread(self.descriptor, size + TAG, HEADER.size)))
         return digest.digest()[:8]
 
     def _open(self, spool: Path, suffixes: tuple[str, ...]) -> int:

@@ -158,8 +158,12 @@ class ObjectWriter:
         footer = FOOTER.pack(self._size, len(record), zlib.crc32(record), END, self._checksum.digest()[:8])
         padding = self._blank_size - HEADER.size - len(sealed) - len(record) - TAG - FOOTER.size
         self._write(sealed, bytes(max(0, padding)), record, seal, footer)
+        large = self._index > 1
+        if large:  # no checksum says whether it is whole, so its name must not be there before its bytes
+            os.fdatasync(self._descriptor)
         os.rename(self._part, f"{self._spool}/{self.object_id}")
-        os.fdatasync(self._descriptor)
+        if not large:
+            os.fdatasync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
         return instance
@@ -181,7 +185,8 @@ class ObjectWriter:
         out = self._sealed[: self._fill + TAG]
         aad = self._header + (b"\1" if last else b"\0")
         self._cipher.encrypt_into(self._index.to_bytes(12, "big"), plain, aad, out)
-        self._checksum.update(out)
+        if last and not self._index:
+            self._checksum.update(out)
         self._index += 1
         self._fill = 0
         return out

@@ -80,7 +80,7 @@ class Receiver:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            assert self.process.wait(20) == 0
+            assert self.process.wait(20) == 0, self.log.read_text()[-2000:]
             self.process = None
         if self._thread is not None:
             self._stopping.set()
