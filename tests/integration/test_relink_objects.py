@@ -12,10 +12,16 @@ import numpy as np
 import pydicom
 import pytest
 from gateway import IMAGE, PATIENT, STUDY, image, put, running, send, written
+from golden.object_cases import BOX, CASES
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from support import Orthanc, tool
+
+from edge.records import Source
+from edge.report.kinds import OLD_SR, Form
+from edge.report.objects import build
+from edge.report.reader import read_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
@@ -107,3 +113,42 @@ def _errors(file: bytes, folder: Path) -> set[str]:
     path.write_bytes(file)
     said = subprocess.run([tool("dciodvfy"), str(path)], capture_output=True, text=True, check=False).stderr
     return {line for line in said.splitlines() if line.startswith("Error")}
+
+
+@pytest.mark.parametrize("name", ["segmented", "pointed"])
+@pytest.mark.parametrize("form", [Form(presentation=True), Form(OLD_SR, presentation=True)])
+def test_the_boxs_own_objects_are_filed_together_valid_and_readable(
+    name: str, form: Form, tmp_path: Path, orthanc: Orthanc
+) -> None:
+    case = CASES[name]
+    put(orthanc, *(of_source(each) for each in case.sources))
+    objects = build(case, box=BOX, form=form)
+    with running(tmp_path / "relink", orthanc.port) as room:
+        assert send(room.port, objects[-1].blob) == [0xA701 if name == "segmented" else 0]  # its SEG is not there yet
+        assert send(room.port, *(each.blob for each in objects)) == [0] * len(objects)
+        assert send(room.port, *(each.blob for each in objects)) == [0] * len(objects)
+    assert len(orthanc.get("/studies")) == 1
+    filed = {str(each.SOPInstanceUID): each for each in _instances(orthanc)}
+    assert len(filed) == len(orthanc.get("/instances")) == len(case.sources) + len(objects)
+    for each in objects:
+        here = filed[each.sop_instance_uid]
+        assert (str(here.PatientName), str(here.PatientID)) == (PATIENT["PatientName"], PATIENT["PatientID"])
+        assert "PatientIdentityRemoved" not in here
+        assert _errors(written(here), tmp_path) == set()
+    (report,) = (each for each in filed.values() if each.Modality == "SR")
+    read = read_report(written(report))
+    assert [each.code.value for each in read.findings if each.score is not None] == [
+        each.code.value for each in case.findings
+    ]
+
+
+def of_source(source: Source) -> Dataset:
+    """A small image of the invented patient under a source's UIDs."""
+    made = image(
+        SOPInstanceUID=source.sop_instance_uid, SeriesInstanceUID=source.series_instance_uid,
+        StudyInstanceUID=source.study_instance_uid, SOPClassUID=source.sop_class_uid, Modality=source.modality,
+    )  # fmt: skip
+    made.file_meta.MediaStorageSOPClassUID = source.sop_class_uid
+    made.Rows = made.Columns = 8
+    made.PixelData = bytes(128)
+    return made
