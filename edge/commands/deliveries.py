@@ -68,13 +68,14 @@ def _list(args: Namespace, settings: Settings, journal: Journal) -> int:
 
 
 def _meaning(reason: str, kind: str) -> str:
-    """What the peer said, in words; empty where the reason is no status. A gateway has some statuses of its own."""
+    """What the peer, or we, said, in words. A gateway has some statuses of its own."""
+    from edge.deliver.meanings import meaning
     from edge.relink.status import Status
     from edge.upper_layer import storage_status
 
     status = re.fullmatch(r"status-([0-9A-F]{4})", reason)
     if status is None:
-        return ""
+        return meaning(reason)
     number = int(status[1], 16)
     ours = kind == "relink" and number in set(Status)
     return Status(number).name.lower().replace("_", " ") if ours else storage_status(number)

@@ -30,6 +30,7 @@ _DICOM_UID = "urn:dicom:uid"
 _REPORT = Code("18748-4", "LN", "Diagnostic imaging report")
 _CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 _RADIOLOGY = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 
 
@@ -91,6 +92,10 @@ def _observation(
     }
     if finding.presence.value:
         observation["valueCodeableConcept"] = _concept(finding.presence)
+    if finding.present:
+        urgent = ("AA", "Critical abnormal") if finding.urgent else ("A", "Abnormal")
+        coding = {"system": _INTERPRETATION, "code": urgent[0], "display": urgent[1]}
+        observation["interpretation"] = [{"coding": [coding]}]
     components = list(_components(finding))
     if components:
         observation["component"] = components

@@ -68,7 +68,7 @@ def _observations(view: ReportView) -> Iterator[str]:
 
 
 def _finding(finding: FindingView, group: str) -> Iterator[str]:
-    yield _obx("CWE", finding.code, group, _coded(finding.presence), flag="A" if finding.present else "")
+    yield _obx("CWE", finding.code, group, _coded(finding.presence), flag=_flag(finding))
     if finding.score is not None and finding.calibrated:
         yield _obx("NM", _CERTAINTY, group, f"{100 * finding.score:g}", units="%^Percent^UCUM")
     elif finding.score is not None:
@@ -76,6 +76,13 @@ def _finding(finding: FindingView, group: str) -> Iterator[str]:
     for item in finding.measurements:
         name = Code(item.name, "99EDGE", item.name)
         yield _obx("NM", name, group, _escaped(item.value), units=f"{_escaped(item.unit)}^^UCUM")
+
+
+def _flag(finding: FindingView) -> str:
+    """Abnormal, or critically abnormal (table 0078)."""
+    if not finding.present:
+        return ""
+    return "AA" if finding.urgent else "A"
 
 
 def _obx(kind: str, name: Code, group: str, value: str, units: str = "", flag: str = "") -> str:

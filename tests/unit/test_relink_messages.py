@@ -7,7 +7,7 @@ import json
 
 import pytest
 from fhir.resources.bundle import Bundle
-from golden.sr_cases import BOX, DETECTED, result
+from golden.sr_cases import BOX, DETECTED, finding, result
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.core import Message
 from hl7apy.parser import parse_message
@@ -134,6 +134,18 @@ def test_the_message_is_an_oru_and_says_what_the_report_says() -> None:
     coded = [each for each in values if each[0] == "CWE"]
     assert [each[1].split("^")[0] for each in coded] == [each.code.value for each in view().findings]
     assert len({each.obx_1.to_er7() for each in read.obx}) == len(read.obx)
+
+
+@pytest.mark.parametrize(("urgent", "present", "flag"), [(True, True, "AA"), (False, True, "A"), (True, False, "")])
+def test_what_is_urgent_is_flagged(urgent: bool, present: bool, flag: str) -> None:
+    case = view(result(findings=(finding(urgent=urgent, present=present, score=0.9 if present else 0.1),)))
+    (coded,) = (each for each in told(person(), case).obx if each.obx_2.to_er7() == "CWE")
+    assert coded.obx_8.to_er7() == flag
+    bundle = fhir.bundle(case, person(), NOW)
+    Bundle.model_validate_json(json.dumps(bundle))
+    (seen,) = (each["resource"] for each in bundle["entry"] if each["resource"]["resourceType"] == "Observation")
+    codes = [each["coding"][0]["code"] for each in seen.get("interpretation", [])]
+    assert codes == [flag] * bool(flag)
 
 
 def test_no_value_can_break_out_of_its_field() -> None:
