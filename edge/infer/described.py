@@ -7,11 +7,14 @@ say, or says it in a way that numbers cannot repeat. Nothing here raises.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
 from edge.errors import BadObject
+from edge.infer import geometry
 from edge.infer.header import values
+from edge.infer.identity import is_of_patient, patient_numbers
 from edge.infer.refusal import Refusal
 from edge.records import UID, Display, Plane, parse_uid
 
@@ -36,7 +39,8 @@ def display(dataset: Dataset) -> Display | None:
     if shape not in _SHAPES or function not in _FUNCTIONS or slope == 0:
         return None
     inverted = photometric == "MONOCHROME1" or shape == "INVERSE"
-    return Display(inverted, slope, intercept, window, function, _pixel_aspect_ratio(dataset))
+    found = Display(inverted, slope, intercept, window, function, _pixel_aspect_ratio(dataset))
+    return None if _names_the_patient(dataset, geometry.display_numbers(found)) else found
 
 
 def plane(dataset: Dataset) -> Plane | None:
@@ -55,7 +59,15 @@ def plane(dataset: Dataset) -> Plane | None:
         return None
     x, y, z = position
     a, b, c, d, e, f = orientation
-    return Plane(UID(uid), (x, y, z), (a, b, c, d, e, f), (spacing[0], spacing[1]), thickness if thickness > 0 else 1.0)
+    thickness = thickness if thickness > 0 else 1.0
+    found = Plane(UID(uid), (x, y, z), (a, b, c, d, e, f), (spacing[0], spacing[1]), thickness)
+    return None if _names_the_patient(dataset, geometry.plane_numbers(found)) else found
+
+
+def _names_the_patient(dataset: Dataset, numbers: Iterable[str]) -> bool:
+    """Whether a window or a place is really the patient's ID or birth date: the egress gate would stop the result."""
+    known = patient_numbers(dataset)
+    return any(is_of_patient(number, known) for number in numbers)
 
 
 def _window(dataset: Dataset, function: str) -> tuple[float, float] | None:

@@ -20,8 +20,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import data_element_generator
 
 from edge.errors import GateHit
+from edge.infer import geometry
 from edge.infer.allow_list import ALLOWED, AllowList, Kind, Rule
-from edge.infer.identity import UID_MARK
+from edge.infer.identity import is_of_patient, numbers_among
 from edge.infer.provenance import Ours, ours, ours_of_note, words_of
 from edge.records import UID, Result
 from edge.report.attributes import ATTRIBUTES
@@ -69,13 +70,14 @@ def release(blob: bytes, *, result: Result, box: BoxIdentity, identity: frozense
     ------
     GateHit
         With `reason` one of `unreadable`, `not-allowed:ATTRIBUTE`, `not-ours:ATTRIBUTE`,
-        `identity-in-text:ATTRIBUTE`, `identity-in-uid`. No message holds a value.
+        `identity-in-text:ATTRIBUTE`, `identity-in-uid`, `identity-in-number`. No message holds a value.
     """
     known = ours(result, box)
     levels, data_set = _open(blob, known.objects)
     check = _Check(known, levels, identity)
     _check_level(data_set, "", check, depth=0)
     _check_received_uids(check)
+    _check_received_numbers(result, check)
 
 
 def release_note(blob: bytes, *, note: Note, box: BoxIdentity) -> None:
@@ -197,12 +199,22 @@ def _check_code(item: bytes, rule: Rule, check: _Check) -> None:
 
 
 def _check_received_uids(check: _Check) -> None:
-    numbers = [token.removeprefix(UID_MARK) for token in check.identity if token.startswith(UID_MARK)]
+    numbers = numbers_among(check.identity)
     if any(number in uid for number in numbers for uid in check.ours.received_uids):
         raise GateHit(
             "a UID of the source images contains a patient identifier",
             hint="correct the UIDs that the sending device makes, then `edge jobs retry`",
             reason="identity-in-uid",
+        )
+
+
+def _check_received_numbers(result: Result, check: _Check) -> None:
+    known = numbers_among(check.identity)
+    if any(is_of_patient(number, known) for number in geometry.received_numbers(result)):
+        raise GateHit(
+            "a window or a place of the source images is a patient identifier",
+            hint="correct what the sending device writes, then `edge jobs retry`",
+            reason="identity-in-number",
         )
 
 

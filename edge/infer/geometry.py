@@ -48,17 +48,26 @@ def numbers(result: Result) -> frozenset[str]:
 def _source_numbers(source: Source) -> Iterator[int | str]:
     yield from (source.rows, source.columns)
     if source.display is not None:
-        yield from _display_numbers(source.display)
+        yield from presentation.aspect_ratio(source.display)
+        yield from display_numbers(source.display)
     if source.plane is not None:
-        yield from _plane_numbers(source.plane)
+        yield from plane_numbers(source.plane)
 
 
-def _display_numbers(display: Display) -> Iterator[int | str]:
-    yield from presentation.aspect_ratio(display)
+def received_numbers(result: Result) -> frozenset[str]:
+    """The numbers that a device made up: windows, rescales and places."""
+    displays = (text for source in result.sources if source.display for text in display_numbers(source.display))
+    planes = (text for source in result.sources if source.plane for text in plane_numbers(source.plane))
+    return frozenset((*displays, *planes))
+
+
+def display_numbers(display: Display) -> Iterator[str]:
+    """Rescale and window, as a presentation state writes them."""
     yield from map(decimal_text, (display.slope, display.intercept, *(display.window or ())))
 
 
-def _plane_numbers(plane: Plane) -> Iterator[str]:
+def plane_numbers(plane: Plane) -> Iterator[str]:
+    """Place, direction and spacing, as a segmentation writes them."""
     yield from map(decimal_text, (*plane.position, *plane.orientation, *plane.spacing, plane.thickness))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR
@@ -44,6 +44,28 @@ def identity_tokens(dataset: Dataset) -> frozenset[str]:
     tokens: set[str] = set()
     _collect(dataset, ["iso8859"], tokens)
     return frozenset(tokens)
+
+
+def patient_numbers(dataset: Dataset) -> frozenset[str]:
+    """The runs of at least 5 digits of the data set's own PatientID, accession number and birth date."""
+    tokens: set[str] = set()
+    encodings = _encodings(dataset, ["iso8859"])
+    for tag in _NEVER_IN_A_UID:
+        with contextlib.suppress(Exception):  # what cannot be read here is met again by the gate, as bytes
+            if tag in dataset:
+                _collect_element(dataset, BaseTag(tag), encodings, tokens)
+    return numbers_among(tokens)
+
+
+def numbers_among(tokens: Iterable[str]) -> frozenset[str]:
+    """The patient's numbers among identity tokens."""
+    return frozenset(token.removeprefix(UID_MARK) for token in tokens if token.startswith(UID_MARK))
+
+
+def is_of_patient(number: str, numbers: frozenset[str]) -> bool:
+    """Whether a decimal string is, but for sign and point, one of the patient's numbers."""
+    digits = number.lstrip("-")
+    return bool({digits.partition(".")[0], digits.replace(".", "")} & numbers)
 
 
 def _collect(dataset: Dataset, encodings: list[str], tokens: set[str]) -> None:

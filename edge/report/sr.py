@@ -262,7 +262,7 @@ def _regions(regions: tuple[Region, ...], sources: Mapping[UID, Source]) -> list
         return []
     if regions[0].attention:
         return [*outlines, code_item(_CONTAINS, codes.REGION_KIND, codes.ATTENTION_OUTLINE)]
-    return [*outlines, code_item(_MODIFIER, codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY)]
+    return [*outlines, code_item(_CONTAINS, codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY)]
 
 
 def _outline(region: Region, source: Source) -> Item:
