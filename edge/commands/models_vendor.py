@@ -1,10 +1,12 @@
-"""`edge models`, the vendor's side: import, check, try, keygen, sign, pack. Nothing here needs a box."""
+"""`edge models`, the vendor's side: import, check, try, calibrate, keygen, sign, pack. Nothing here needs a box."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -55,6 +57,13 @@ def add_arguments(actions: Any) -> None:
     command.add_argument("package", metavar="PACKAGE", help=_PACKAGE)
     command.add_argument("files", type=Path, nargs="+", metavar="FILE")
     command.add_argument("--png", type=Path, metavar="DIR", help="also write what the network sees, as PNG")
+
+    text = "which threshold labelled images support, measured on other patients; written into the model card"
+    command = actions.add_parser("calibrate", help=text, description=text)
+    command.add_argument("folder", type=Path, metavar="DIR")
+    command.add_argument("--truth", type=Path, required=True, metavar="CSV", help="file, patient, finding, label")
+    command.add_argument("--images", type=Path, required=True, metavar="DIR", help="where the files are")
+    command.add_argument("--sensitivity", type=_share, default=0.9, metavar="X", help="to be reached (default 0.9)")
 
     text = "a vendor's key pair: NAME.key signs and stays secret, NAME.pub goes to hospitals"
     command = actions.add_parser("keygen", help=text, description=text)
@@ -210,6 +219,49 @@ def _try(args: argparse.Namespace) -> int:
     return 1 if any(row.reason for row in rows) else 0
 
 
+def _share(text: str) -> float:
+    """An argument between 0 and 1."""
+    number = float(text)
+    if not 0 < number <= 1:
+        raise ValueError
+    return number
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from edge.packages import calibration, members
+    from edge.packages.attempt import Bench
+    from edge.packages.package import load_folder
+
+    package = load_folder(args.folder)
+    if package.manifest.task != "classify":
+        raise PackageError("only classifiers are calibrated", which=package.manifest.name, hint="see its task")
+    try:
+        data = args.truth.read_bytes()
+    except OSError as error:
+        raise UsageError(f"it cannot be read ({error.strerror})", which="--truth", hint="check the path") from None
+    cases = calibration.read_cases(data, package.manifest)
+    files = sorted({case.file for case in cases})
+    with Bench(package) as bench:
+        attempts = {name: bench.attempt(args.images / name) for name in files}
+    scores = {(name, each.code.value): each.score for name, found in attempts.items() for each in found.findings}
+    entries = [entry for output in package.manifest.outputs for entry in output.classes]
+    stated = {entry.code.value: entry.threshold for entry in entries}
+    measured = calibration.calibrate(cases, scores, stated, args.sensitivity)
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    calibration.write_card(package, measured, hashlib.sha256(data).hexdigest(), day)
+    members.update(args.folder)
+    left_out = sum(not found.findings for found in attempts.values())
+    lines = [
+        f"{each.finding}: AUC {each.auc.value:.3f}; threshold {each.stated:g} finds {each.stated_sensitivity.value:.3f}"
+        f" and clears {each.stated_specificity.value:.3f}; {each.proposed:g} would find"
+        f" {each.proposed_sensitivity.value:.3f} and clear {each.proposed_specificity.value:.3f} of {each.testing}"
+        for each in measured
+    ]
+    told = {"package": str(args.folder), "left_out": left_out, "findings": [asdict(each) for each in measured]}
+    _tell(args, told, "\n".join([*lines, f"{left_out} files were not analysed; the card is written, sign it anew"]))
+    return 0
+
+
 def _keygen(args: argparse.Namespace) -> int:
     from edge.packages.signature import make_keys
 
@@ -262,6 +314,14 @@ def _tell(args: argparse.Namespace, document: Mapping[str, object], text: str) -
 
 
 ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = MappingProxyType(
-    {"import": _import, "check": _check, "try": _try, "keygen": _keygen, "sign": _sign, "pack": _pack}
+    {
+        "import": _import,
+        "check": _check,
+        "try": _try,
+        "keygen": _keygen,
+        "sign": _sign,
+        "pack": _pack,
+        "calibrate": _calibrate,
+    }
 )
 """What each word after `edge models` runs."""

@@ -20,7 +20,7 @@ from edge.records import parse_uid
 
 COLUMNS = ("UID", "finding", "label")
 MOST_BYTES = 16 << 20
-_LABELS = MappingProxyType(
+LABELS = MappingProxyType(
     {**dict.fromkeys(("1", "true", "yes", "positive", "present"), True),
      **dict.fromkeys(("0", "false", "no", "negative", "absent"), False)}
 )  # fmt: skip
@@ -85,7 +85,7 @@ def read_truth(data: bytes, manifest: Manifest) -> list[Label]:
         rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         if rows.fieldnames is None or not set(COLUMNS) <= set(rows.fieldnames):
             raise UsageError(f"the truth file lacks a column of {', '.join(COLUMNS)}", which="--truth", hint="add it")
-        known = _findings(manifest)
+        known = findings(manifest)
         labels = [_label(row, rows.line_num, known) for row in rows]
     except (UnicodeDecodeError, csv.Error):
         raise UsageError("the truth file is no CSV in UTF-8", which="--truth", hint="save it as CSV UTF-8") from None
@@ -94,8 +94,8 @@ def read_truth(data: bytes, manifest: Manifest) -> list[Label]:
     return labels
 
 
-def _findings(manifest: Manifest) -> Mapping[str, str]:
-    """Code values by what a line may call them."""
+def findings(manifest: Manifest) -> Mapping[str, str]:
+    """Code values by what a line may call them: the code's value or the finding's name."""
     entries = [entry for output in manifest.outputs for entry in output.classes]
     return {name: entry.code.value for entry in entries for name in (entry.name, entry.code.value)}
 
@@ -109,9 +109,9 @@ def _label(row: Mapping[str, str | None], line: int, known: Mapping[str, str]) -
     finding = known.get((row["finding"] or "").strip())
     if finding is None:
         raise UsageError("the package has no such finding", which=where, hint=f"one of: {', '.join(known)}")
-    present = _LABELS.get((row["label"] or "").strip().lower())
+    present = LABELS.get((row["label"] or "").strip().lower())
     if present is None:
-        raise UsageError("this is no label", which=where, hint=f"one of: {', '.join(_LABELS)}")
+        raise UsageError("this is no label", which=where, hint=f"one of: {', '.join(LABELS)}")
     return Label(uid, finding, present)
 
 

@@ -103,7 +103,16 @@ def test_every_command_takes_config_and_json(name: str) -> None:
     parser = cli.build_parser([name])
     for action in _actions(name):
         words = [name, *action, "--config", "some.toml", "--json"]
-        for rest in ([], ["1"], ["folder", "file"], ["f", "--out", "d"], ["f", "--key", "k"], ["--accession", "-"]):
+        for rest in (
+            [],
+            ["1"],
+            ["folder", "file"],
+            ["f", "--out", "d"],
+            ["f", "--key", "k"],
+            ["d", "--truth", "t", "--images", "d"],
+            ["f", "--truth", "t", "--by", "x"],
+            ["--accession", "-"],
+        ):
             try:
                 args = parser.parse_args([*words, *rest])
             except EdgeError:
