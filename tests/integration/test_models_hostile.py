@@ -83,6 +83,7 @@ def test_graphs_that_must_not_run_are_refused(target: Site) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_one_within_its_time(target: Site, record_property: Callable[[str, object], None]) -> None:
     """1 s; 5 s where a limit of memory, time or processor must be met first."""
     maker = Maker(target.vendor.private)

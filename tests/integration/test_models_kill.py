@@ -26,6 +26,7 @@ LAST = {"install": "INSTALLED", "activate": "ACTIVE", "rollback": "RETIRED", "re
     ("action", "stride"),
     [(action, 7) for action in ENDS] + [pytest.param(action, 1, marks=pytest.mark.slow) for action in ENDS],
 )
+@pytest.mark.timeout(400)
 def test_killed_at_any_step(site: Callable[..., Site], action: str, stride: int) -> None:
     here = site()
     here.works("1.0.0")

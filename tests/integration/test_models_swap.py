@@ -132,6 +132,7 @@ def _p99(here: Site, load: Load, since: float, until: float) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_thousand_swaps(site: Callable[..., Site], record_property: Callable[[str, object], None]) -> None:
     """1,000 swaps; paired windows with and without; every fiftieth swap loads its package anew."""
     here = site(workers=2)
