@@ -44,6 +44,7 @@ kind = "deidentified"
 ae_title = "ARCHIVE"
 host = "127.0.0.1"
 port = {port}
+presentation = true
 """
 
 

@@ -18,7 +18,7 @@ from edge.report.encode import Element, data_set, numbers, part10, sequence, tex
 from edge.report.groups import Group, groups
 from edge.report.identity import BoxIdentity
 from edge.report.kinds import PR, numbered_uid
-from edge.report.sentence import finding_sentence
+from edge.report.sentence import label
 from edge.report.skeleton import references, skeleton
 from edge.report.words import CONTENT_LABEL, Phrase, decimal_text, plain_package, series_description
 
@@ -160,9 +160,8 @@ def _polyline(group: Group, region: Region) -> bytes:
 
 
 def _label(group: Group, region: Region, source: Source) -> bytes:
-    sources = {source.sop_instance_uid: source}
-    words = finding_sentence(group.finding, sources) if group.finding else group.code.meaning
-    return _text_object(f"{Phrase.AI}: {words}", "PIXEL", text_box(region, source))
+    words = label(group.finding) if group.finding else f"{Phrase.AI}: {group.code.meaning}"
+    return _text_object(words, "PIXEL", text_box(region, source))
 
 
 def _caution(result: Result) -> bytes:

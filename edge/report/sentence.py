@@ -96,8 +96,23 @@ def _measurement(measurement: Measurement) -> str:
 
 def finding_sentence(finding: Finding, sources: Mapping[UID, Source]) -> str:
     """One finding: whether it was detected, on which side where there is a region, and how sure."""
-    where = f", {side(finding.regions, sources)}" if finding.present and finding.regions else ""
+    where = _where(finding, sources) if finding.present and finding.regions else ""
     return f"{plain(finding.code.meaning)}: {_presence(finding)}{where} ({_certainty(finding)})"
+
+
+def _where(finding: Finding, sources: Mapping[UID, Source]) -> str:
+    # attention is no finding: only the place that it was on most is told, and as what it is
+    if finding.regions[0].attention:
+        return f", {Phrase.STRONGEST_ATTENTION}: {side(finding.regions[:1], sources)}"
+    return f", {side(finding.regions, sources)}"
+
+
+def label(finding: Finding) -> str:
+    """One present finding in the few words that there is room for beside its outline."""
+    lead = Phrase.ATTENTION if finding.regions and finding.regions[0].attention else Phrase.AI
+    unit = f" {Phrase.PERCENT}" if finding.calibrated else ""
+    kind = Phrase.CERTAINTY if finding.calibrated else Phrase.SCORE
+    return f"{lead}: {plain(finding.code.meaning)}, {kind} {score_text(finding)}{unit}"
 
 
 def _presence(finding: Finding) -> str:

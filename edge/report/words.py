@@ -54,6 +54,8 @@ class Phrase(StrEnum):
     WAIVED_AS_URGENT = "It replaced another model urgently"
     WAIVED_OTHERWISE = "The audit trail of the box has the reason"
     SUMMARY = "summary"
+    ATTENTION = "AI attention"
+    STRONGEST_ATTENTION = "strongest attention"
     LAYER = "Where the AI model points; not verified by a physician"
     DEIDENTIFICATION_METHOD = "Built from an allow-list; no received attribute is copied"
 

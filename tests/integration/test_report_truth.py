@@ -145,7 +145,7 @@ def test_outline_and_side_are_true(
 
     assert finding.present
     assert_around(finding.regions[0].points, spot)
-    assert "left side of the patient" in view.sentence
+    assert "strongest attention: left side of the patient" in view.sentence
     drawn = pydicom.dcmread(
         BytesIO(next(each.blob for each in build(case, box=BOX, form=Form(presentation=True)) if each.kind is PR))
     )
@@ -160,7 +160,7 @@ def test_without_an_orientation_no_side_is_stated(bench: Bench, tmp_path: Path) 
     case, view = looked_at(bench, dataset, tmp_path)
 
     assert_around(view.findings[0].regions[0].points, spot)
-    assert "side not stated" in view.sentence
+    assert "strongest attention: side not stated" in view.sentence
     assert "side of the patient" not in view.sentence
     turned = dataclasses.replace(case.sources[0], patient_orientation=("R", "F"))
     other = read_report(build(dataclasses.replace(case, sources=(turned,)), box=BOX, form=Form())[-1].blob)
