@@ -50,10 +50,9 @@ def _of_box(settings: Settings) -> dict[str, str]:
 
 def _of_relink(settings: Settings, relink: Relink) -> dict[str, str]:
     boxes = [host for box in relink.boxes for host in box.hosts]
-    service = [*_allowed([relink.pacs.host]), *_bound(_tls_files(settings, [relink.tls, relink.pacs.tls]))]
     return {
         "edge-relink.socket": _section("Socket", _socket(relink.bind, relink.port, boxes)),
-        "edge-relink.service": _section("Service", service),
+        "edge-relink.service": _section("Service", _gateway(settings, relink)),
     }
 
 
@@ -84,6 +83,17 @@ def _deliver(settings: Settings) -> Iterator[str]:
     yield from _bound([*secrets, *_tls_files(settings, used)])
 
 
+def _gateway(settings: Settings, relink: Relink) -> Iterator[str]:
+    told = [each for each in (relink.fhir, relink.hl7) if each is not None]
+    yield from _allowed([relink.pacs.host, *(each.host for each in told if each.host)])
+    secrets = [settings.path(relink.fhir.authorization)] if relink.fhir and relink.fhir.authorization else []
+    used = [relink.tls, relink.pacs.tls, *(each.tls for each in told)]
+    yield from _bound([*secrets, *_tls_files(settings, used)])
+    for folder in sorted({settings.path(each.folder) for each in told if each.folder}):
+        yield f"BindPaths={_escaped(folder)}"
+        yield f"NoExecPaths={_escaped(folder, '+')}"
+
+
 def _allowed(addresses: Iterable[str]) -> Iterator[str]:
     yield from (f"IPAddressAllow={address}" for address in sorted(set(addresses)))
 
@@ -98,9 +108,11 @@ def _tls_files(settings: Settings, sections: Iterable[Tls | None]) -> Iterator[P
             yield from map(settings.path, (tls.certificate, tls.key, tls.ca))
 
 
-def _escaped(path: Path) -> str:
+def _escaped(path: Path, prefix: str = "") -> str:
     """For systemd.exec(5): a percent sign is a specifier, a colon parts source and destination."""
-    return '"' + str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"').replace(":", "\\:") + '"'
+    return (
+        f'"{prefix}' + str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"').replace(":", "\\:") + '"'
+    )
 
 
 def _section(name: str, lines: Iterable[str]) -> str:

@@ -203,6 +203,14 @@ def test_the_gateway_hears_its_boxes_and_reaches_the_pacs_only(
     assert f'BindReadOnlyPaths="{tmp_path}/tls/relink.key"' in service
 
 
+def test_the_gateway_tells_whom_it_is_to_tell_and_writes_one_folder(tmp_path: Path) -> None:
+    file = tmp_path / "relink.toml"
+    file.write_text(f'{RELINK}[relink.fhir]\nfolder = "/srv/fhir"\n[relink.hl7]\nhost = "10.1.2.5"\nport = 2575\n')
+    text = units.drop_ins(load(file))["edge-relink.service.d/50-config.conf"]
+    assert re.findall("IPAddressAllow=(.*)", text) == ["10.1.2.4", "10.1.2.5"]
+    assert 'BindPaths="/srv/fhir"\nNoExecPaths="+/srv/fhir"' in text
+
+
 def test_nobody_but_the_rooms_can_write_the_journal() -> None:
     """A collector of metrics joins a group of its own; the gateway's machine has no journal at all."""
     assert lines("edge-metrics.socket", "SocketGroup") == ["edge-metrics"]
