@@ -21,6 +21,8 @@ from edge import dimse
 
 MOST_MIB = 1.0
 WARM_UP = 500
+_FILLING = 2000
+"""New objects until the journal's page cache, 2 MiB and no more, is full; 2,000 associations bring too few to matter."""
 
 
 def associate(receiver: Receiver, number: int) -> None:
@@ -54,6 +56,8 @@ def leak(folder: Path, associations: int) -> dict[str, float]:
     """How much memory the room has more after `associations` than after the warm-up, in MiB."""
     receiver = Receiver(folder).spawn()
     try:
+        if associations > _FILLING:
+            _fill(receiver)
         for number in range(WARM_UP):
             associate(receiver, number)
         before, began = receiver.own_mib(), time.monotonic()
@@ -64,6 +68,14 @@ def leak(folder: Path, associations: int) -> dict[str, float]:
     finally:
         receiver.stop()
     return {"associations": associations, "MiB before": before, "MiB more": grown, "seconds": round(seconds, 1)}
+
+
+def _fill(receiver: Receiver) -> None:
+    with Raw(receiver.port) as peer:
+        peer.associate()
+        for number in range(_FILLING):
+            assert peer.store(ct_image(f"1.2.9.{number}"), f"1.2.9.{number}") == 0
+        peer.release()
 
 
 def main() -> int:
