@@ -22,7 +22,7 @@ from edge import dimse
 MOST_MIB = 1.0
 WARM_UP = 500
 _FILLING = 2000
-"""New objects until the journal's page cache, 2 MiB and no more, is full; 2,000 associations bring too few to matter."""
+"""New objects until the journal's page cache, 2 MiB and no more, is full; a short run brings too few to matter."""
 
 
 def associate(receiver: Receiver, number: int) -> None:
