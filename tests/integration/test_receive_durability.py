@@ -254,6 +254,41 @@ def test_memory_does_not_grow_with_the_object(tmp_path: Path) -> None:
     box.stop()
 
 
+@pytest.mark.slow
+def test_two_gibibytes_in_one_object(tmp_path: Path) -> None:
+    box = Receiver(tmp_path / "box").spawn()
+    block = pdv(3, 0, bytes(131000))
+    with Raw(box.port) as peer:
+        peer.associate()
+        peer.send(store_command("1.2.1") + pdv(3, 0, ct_image("1.2.1")))
+        for _ in range(-(-2 * 1024 * MIB // 131000)):
+            peer.send(block)
+        peer.send(pdv(3, 2, b""))
+        peer.socket.settimeout(60)
+        assert peer.status() == 0
+        assert box.rss_mib() < 64
+    (row,) = box.rows()
+    assert row["size"] > 2 * 1024 * MIB
+    box.stop()
+
+
+@pytest.mark.slow
+def test_a_study_of_ten_thousand_instances(tmp_path: Path) -> None:
+    """In one association, and killed at the end: each is a row and a file, and the start stays quick to the user."""
+    box = Receiver(tmp_path / "box").spawn()
+    with Raw(box.port) as peer:
+        peer.associate()
+        for index in range(10_000):
+            assert peer.store(ct_image(f"1.2.{index}", pixels=2000), f"1.2.{index}") == 0
+    box.kill()
+    box.spawn()
+    rows = box.rows("sop_instance_uid, object_id, study_instance_uid FROM instance")
+    assert {row["sop_instance_uid"] for row in rows} == {f"1.2.{index}" for index in range(10_000)}
+    assert box.files() == sorted(row["object_id"] for row in rows)
+    assert len({row["study_instance_uid"] for row in rows}) == 1
+    box.stop()
+
+
 def _more_than(acknowledged: dict[str, bytes], count: int) -> bool:
     return len(acknowledged) > count
 
