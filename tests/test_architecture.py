@@ -23,6 +23,8 @@ DOORS = {
     "cryptography": "edge/crypto.py",
     "cv2": "edge/opencv.py",
     "highdicom": "edge/bench/highdicom_report.py",
+    "torch": "edge/bench/torch_peer.py",
+    "openvino": "edge/bench/openvino_peer.py",
     "onnx": "edge/packages/graph.py",
 }
 SECOND_DOORS = {"cv2": "kernels/_opencv.py"}

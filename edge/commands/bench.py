@@ -15,6 +15,7 @@ NAME = "bench"
 HELP = "Measure this machine against named peers, in the same run. A ratio above 1 is better for us."
 
 _TASKS = {
+    "infer": "queue, worker and shared memory against the bare model; the runtime against others",
     "kernels": "frame_to_tensor against OpenCV's best exact pipeline",
     "receive": "C-STORE into the box against storescp, Orthanc and pynetdicom",
     "report": "a report and a segmentation built and encoded, against highdicom",

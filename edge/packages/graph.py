@@ -7,7 +7,7 @@ exactly the tensors, shapes and opset that the manifest states. Nothing is run h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,6 +164,19 @@ def with_shapes(data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
             value.type.tensor_type.shape.dim.add().dim_value = size
     del model.graph.value_info[:]
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def assemble(
+    nodes: Iterable[Node], constants: Mapping[str, npt.NDArray[Any]], *, source: tuple[str, tuple[int, ...]],
+    result: tuple[str, tuple[int, ...]], opset: int = 17,
+) -> bytes:  # fmt: skip
+    """A graph of these nodes, from the tensor `source` (name, shape) to the tensor `result`."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (source, result)]
+    made = [onnx.helper.make_node(n.operator, n.inputs, n.outputs, **n.attributes) for n in nodes]
+    held = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = onnx.helper.make_graph(made, "edge", ends[:1], ends[1:], held)
+    imports = [onnx.helper.make_opsetid("", opset)]
+    return bytes(onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString())
 
 
 def with_projections(data: bytes, projections: tuple[Projection, ...]) -> bytes:

