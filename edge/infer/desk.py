@@ -27,6 +27,7 @@ from edge.operate.logs import frames
 from edge.records import Instance, Job
 
 _BATCH = 16
+_CATCH_UP_SECONDS = 1.0
 _AGAIN_SECONDS = 10.0
 _MOST_WAITING = 1024
 """Instances that cannot be read now: so many are passed over, so that younger ones do not wait behind them."""
@@ -63,16 +64,25 @@ class Desk:
     def take(self) -> Job | None:
         """The next job, or None when there is nothing to do now."""
         with self._lock:
+            until = time.monotonic() + _CATCH_UP_SECONDS
+            # what is urgent among many new ones can only be leased once it has been looked at
+            while len(new := self._new()) == _BATCH and time.monotonic() < until:
+                routed = self._decided_on(new)
+                with self._journal.transaction(flush=False):
+                    for each in routed:
+                        self._record(each)
             # headers are parsed before the transaction: the receive room waits for it
-            routed = [each for instance in self._new() if (each := self._look(instance)) is not None]
-            if any(each.note for each in routed):
-                routed = self._reject(routed)
+            routed = self._decided_on(new)
             with self._journal.transaction(flush=False):
                 for each in routed:
                     self._record(each)
                 for unit in self._completion.ready(dict(row) for row in work.open_units(self._journal)):
                     work.ready(self._journal, unit.unit, unit.reason, unit.priority)
                 return work.lease(self._journal, self._lease_seconds())
+
+    def _decided_on(self, instances: list[Instance]) -> list[_Routed]:
+        routed = [each for instance in instances if (each := self._look(instance)) is not None]
+        return self._reject(routed) if any(each.note for each in routed) else routed
 
     def _new(self) -> list[Instance]:
         """The oldest instances to be looked at, without those whose next time has not come."""

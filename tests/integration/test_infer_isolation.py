@@ -29,6 +29,7 @@ HEALTHY, HANG, MEMORY, SHAPE = 40, 240, 180, 130
 
 REASONS = {HANG: "time-limit", MEMORY: "memory-limit", SHAPE: "bad-output"}
 SEGFAULT = 0
+SELFTEST = {"tolerance": 1e-5, "cases": [{"input": "selftest/zero.npy", "expected": [0.0]}]}
 _ALL = 1 << 20
 
 
@@ -88,7 +89,9 @@ def _within(what: str) -> list[Any]:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[InferBox]:
     members = package_maker.plain_members(**{"model.onnx": misbehaving()})
-    package = made_package(tmp_path / "p", members=members, limits={"memory_mib": 512, "seconds": 2.0})
+    package = made_package(
+        tmp_path / "p", members=members, limits={"memory_mib": 512, "seconds": 2.0}, selftest=SELFTEST
+    )
     box = InferBox(tmp_path / "box", {"brightness": package}, workers=2, attempts=3).start()
     yield box
     box.stop()

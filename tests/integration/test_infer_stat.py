@@ -26,6 +26,7 @@ priority = "stat"
 max_study_age_days = 36500
 """
 _ALL = 1 << 20
+SELFTEST = {"tolerance": 1e-5, "cases": [{"input": "selftest/zero.npy", "expected": [0.0]}]}
 
 
 def busy() -> bytes:
@@ -46,7 +47,7 @@ def busy() -> bytes:
 def box(tmp_path: Path) -> Iterator[InferBox]:
     rules = {"Modality": {"absent": "refuse", "any_of": ["DX", "CR"]}}
     members = {**package_maker.plain_members(), "model.onnx": busy()}
-    package = made_package(tmp_path / "p", members=members, applicability=rules)
+    package = made_package(tmp_path / "p", members=members, applicability=rules, selftest=SELFTEST)
     box = InferBox(tmp_path / "box", {"brightness": package}, TOML.replace("[destinations", f"{STAT}[destinations"))
     yield box
     box.stop()

@@ -1,4 +1,4 @@
-"""What the desk does with a new instance that cannot be looked at: nothing is lost, and nothing waits behind it."""
+"""What the desk does with new instances: nothing is lost, and nothing waits behind one that cannot be looked at."""
 
 from __future__ import annotations
 
@@ -134,3 +134,11 @@ def test_a_surprise_quarantines_its_instance_and_the_others_go_on(
     assert counter.state(plain) == "ROUTED"
     assert "ZeroDivisionError" in caplog.text
     assert "INVENTED" not in caplog.text
+
+
+def test_all_that_is_new_is_looked_at_before_anything_is_leased(counter: Counter, monkeypatch: Any) -> None:
+    """Else the stat study at the end of a burst would wait for most of it."""
+    monkeypatch.setattr(desk_module, "_CATCH_UP_SECONDS", 60.0)
+    instances = counter.stored(3 * desk_module._BATCH + 1)
+    assert counter.take() is not None
+    assert [counter.state(each) for each in instances] == ["ROUTED"] * len(instances)
