@@ -26,7 +26,7 @@ from acceptance.objects import chest_dx
 from certificates import Authority, Pair
 from gateway import RELINK_TOML, put, report, send, written
 from pydicom.dataset import Dataset
-from support import EDGE_TOML, REPOSITORY, Box, Orthanc, free_port, wait_until
+from support import EDGE_TOML, REPOSITORY, Box, Orthanc, wait_until
 
 from edge import rooms
 from edge.config import load
@@ -54,11 +54,11 @@ class Study:
 
 
 class Gateway:
-    """`edge relink` as a process of its own, always at the same port."""
+    """`edge relink` as a process of its own, after each start at the port of the first."""
 
     def __init__(self, folder: Path, pacs: int, own: Pair, box: Pair, ca: Path) -> None:
         folder.mkdir()
-        self.port = free_port()
+        self.port = 0
         self._file, self._pacs = folder / "edge.toml", pacs
         self._tls = tls(own, ca)
         der = ssl.PEM_cert_to_DER_cert(box.certificate.read_text())
@@ -73,10 +73,11 @@ class Gateway:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log, stdout=log)
         settings = load(self._file)
-        wait_until(
-            lambda: (found := rooms.announced(settings, "relink")) and found["pid"] == self._process.pid,
+        facts = wait_until(
+            lambda: (found := rooms.announced(settings, "relink")) and found["pid"] == self._process.pid and found,
             what="the gateway",
         )
+        self.port = int(facts["port"])
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -122,9 +123,11 @@ def authority(tmp_path: Path) -> Authority:
 def gateway(tmp_path: Path, pacs: Orthanc, authority: Authority) -> Iterator[Gateway]:
     own, box = authority.pair("relink", "127.0.0.1"), authority.pair("box")
     made = Gateway(tmp_path / "relink", pacs.port, own, box, authority.ca)
-    made.start()
-    yield made
-    made.kill()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
 
 
 @pytest.mark.slow
