@@ -110,6 +110,7 @@ def test_a_package_that_breaks_its_word_stops(
     assert here.answered()[0] == "1.0.0"
 
 
+@pytest.mark.slow
 def test_nobody_takes_over_whom_the_site_did_not_accept(
     site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_withdrawn_package_works_for_nobody_without_a_reason(site: Callable[..
     assert here.states() == {"1.0.0": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_key_that_is_trusted_no_longer_takes_its_packages_with_it(site: Callable[..., Site]) -> None:
     here = site()
     here.models("install", here.vendor.archive("1.0.0"))
@@ -111,6 +112,7 @@ def test_changed_files_are_found_and_nothing_else_runs_instead(site: Callable[..
     assert (job.state, job.reason) == ("QUARANTINED", "package-unavailable")
 
 
+@pytest.mark.slow
 def test_a_package_that_does_not_keep_its_word_here_is_failed(site: Callable[..., Site]) -> None:
     here = site()
     wrong = {"tolerance": 1e-5, "cases": [{"input": "selftest/zero.npy", "expected": [0.9]}]}

@@ -110,7 +110,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(site: Callable[..., Site]
     here = site(warm=warm, workers=2)
     prepared(here)
     with Load(here) as load:
-        swap(here, 12 if warm else 6)
+        swap(here, 12 if warm else 4)
     found = outcomes(here, load)
     assert {outcome for outcome, _ in found} == {"succeeded"}
     assert {version for _, version in found} == set(SHIFTS)
