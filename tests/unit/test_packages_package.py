@@ -132,8 +132,8 @@ def test_members_are_brought_up_to_date_and_comments_stay(tmp_path: Path) -> Non
     assert path.read_text().startswith("# a vendor's remark\n")
 
 
-def test_a_package_of_another_vendor_is_not_offered_yet(tmp_path: Path) -> None:
+def test_a_name_that_nothing_here_has_is_refused_by_name(tmp_path: Path) -> None:
     registry = Registry({"brightness": make(tmp_path / "p")})
     assert registry.resolve("brightness").manifest.name == "brightness"
-    with pytest.raises(PackageError, match="not offered"):
+    with pytest.raises(PackageError, match="none of this name is ACTIVE"):
         registry.resolve("somebody-elses")
