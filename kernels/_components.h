@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "_samples.h"
 #include "_vector.h"
 
 /* Samples [begin, end) of one row, all of them inside. */
@@ -287,7 +288,7 @@ DEFINE_WRITE(write_3d, 3, 0)
 typedef struct {
     const char *data;
     Py_ssize_t row_stride, column_stride, rows, columns;
-    int is_float;
+    Type type;
     float threshold;
 } Image;
 
@@ -296,7 +297,7 @@ static inline int is_inside(const Image *image, Py_ssize_t x, Py_ssize_t y)
     const char *p;
     if (x < 0 || y < 0 || x >= image->columns || y >= image->rows) return 0;
     p = image->data + y * image->row_stride + x * image->column_stride;
-    return image->is_float ? *(const float *)p > image->threshold : *(const uint8_t *)p != 0;
+    return (float)number(p, image->type.kind, image->type.size, image->type.swapped) > image->threshold;
 }
 
 /* The outer outline of the component whose topmost, then leftmost pixel is (x, y): along pixel edges, the component to

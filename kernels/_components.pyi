@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_Type = tuple[bool, str, bool]
+
 class Components:
     """All components of one volume."""
 
@@ -12,13 +14,16 @@ class Components:
     def __init__(
         self,
         samples: NDArray[Any],
+        type: _Type,
+        is_float: bool,
         threshold: float,
-        values: NDArray[np.float32] | None,
+        values: NDArray[Any] | None,
+        value_type: _Type | None,
         labels: NDArray[np.int32] | None,
         diagonals: bool,
     ) -> None: ...
     def write(self, out: Any, flat: bool) -> None: ...
 
 def trace(
-    samples: NDArray[Any], threshold: float, x: int, y: int, diagonals: bool, points: NDArray[np.int32]
+    samples: NDArray[Any], type: _Type, threshold: float, x: int, y: int, diagonals: bool, points: NDArray[np.int32]
 ) -> int: ...

@@ -6,11 +6,16 @@ Only the runs of two slices are kept, and one record per component. An image is 
 slice, so that two rows are kept.
 """
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 cdef extern from "_components.h":
+    ctypedef struct Type:
+        char kind
+        int size
+        int swapped
+
     ctypedef struct Run:
         int32_t begin
         int32_t end
@@ -40,9 +45,11 @@ cdef extern from "_components.h":
         Py_ssize_t column_stride
         Py_ssize_t rows
         Py_ssize_t columns
-        int is_float
+        Type type
         float threshold
 
+    void pack_floats(const char* row, Py_ssize_t stride, Py_ssize_t n, Type type, float* to) nogil
+    void pack_inside(const char* row, Py_ssize_t stride, Py_ssize_t n, Type type, uint8_t* to) nogil
     Py_ssize_t scan_f32(const char* row, Py_ssize_t n, float threshold, Run* runs) nogil
     Py_ssize_t scan_u8(const char* row, Py_ssize_t n, float threshold, Run* runs) nogil
     void measure(const float* values, Py_ssize_t n, float* most, double* sum) nogil
@@ -57,16 +64,46 @@ cdef extern from "_components.h":
     Py_ssize_t outline(const Image* image, Py_ssize_t x, Py_ssize_t y, int diagonals, int32_t* points,
                        Py_ssize_t room) nogil
 
+cdef struct Samples:
+    const char* data            # NULL: there are none
+    Py_ssize_t strides[3]       # bytes from slice to slice, row to row, column to column
+    Type type
+    bint plain                  # rows are read as they are
+    char* row                   # else here, one at a time
+
 cdef struct Scan:
-    const char* samples
-    const char* values          # NULL: every value is 1
+    Samples samples
+    Samples values              # none: every value is 1
     int32_t* labels             # NULL: not wanted
     Py_ssize_t shape[3]
-    Py_ssize_t strides[2]       # of the samples, bytes from slice to slice and from row to row
-    Py_ssize_t value_strides[2]
-    bint is_float
+    bint is_float               # inside is above the threshold, else what is not 0
     float threshold
     int32_t reach               # 1 where diagonals touch
+
+
+cdef bint describe(Samples* samples, const Py_buffer* view, tuple type) except False:
+    """How a volume is read: `type` is (plain, kind, swapped)."""
+    samples.data, samples.strides = <const char*>view.buf, [view.strides[0], view.strides[1], view.strides[2]]
+    samples.plain, samples.type = type[0], Type(ord(type[1]), view.itemsize, type[2])
+    samples.row = NULL
+    if not samples.plain:
+        samples.row = <char*>calloc(view.shape[2], sizeof(float))
+        if samples.row == NULL:
+            raise MemoryError("no memory for one row of an image")
+    return True
+
+
+cdef const char* row_of(const Samples* samples, Py_ssize_t z, Py_ssize_t y, Py_ssize_t columns,
+                        bint is_float) noexcept nogil:
+    """A row as the scan reads it: float32, or bytes of which 0 is outside."""
+    cdef const char* row = samples.data + z * samples.strides[0] + y * samples.strides[1]
+    if samples.plain:
+        return row
+    if is_float:
+        pack_floats(row, samples.strides[2], columns, samples.type, <float*>samples.row)
+    else:
+        pack_inside(row, samples.strides[2], columns, samples.type, <uint8_t*>samples.row)
+    return samples.row
 
 
 cdef class Components:
@@ -80,31 +117,39 @@ cdef class Components:
     def __dealloc__(self):
         free(self.forest.list)
 
-    def __init__(self, samples, float threshold, values, int32_t[:, :, ::1] labels, bint diagonals):
-        """samples : float32 (inside: above the threshold) or uint8 (inside: not 0); values : float32 or None."""
+    def __init__(self, samples, tuple type, bint is_float, float threshold, values, value_type,
+                 int32_t[:, :, ::1] labels, bint diagonals):
+        """With `is_float` samples above the threshold are inside, else those that are not 0; values may be None.
+
+        type, value_type : (plain, kind, swapped): rows that are float32 (or with no threshold bytes) side by side,
+        the kind of sample (i, u or f), and whether it is in the other byte order.
+        """
         cdef Scan scan
         cdef Py_buffer view, value_view
         cdef Py_ssize_t found
-        scan.threshold, scan.reach, scan.values, scan.labels = threshold, diagonals, NULL, NULL
+        memset(&scan, 0, sizeof(scan))
+        scan.threshold, scan.reach, scan.is_float = threshold, diagonals, is_float
         if labels is not None:
             scan.labels = &labels[0, 0, 0]
         PyObject_GetBuffer(samples, &view, PyBUF_STRIDES | PyBUF_FORMAT)
         try:
-            scan.samples, scan.is_float = <const char*>view.buf, view.itemsize == 4
+            describe(&scan.samples, &view, type)
             scan.shape = [view.shape[0], view.shape[1], view.shape[2]]
-            scan.strides = [view.strides[0], view.strides[1]]
             if values is None:
                 with nogil:
                     found = self._scan(&scan)
             else:
                 PyObject_GetBuffer(values, &value_view, PyBUF_STRIDES | PyBUF_FORMAT)
-                scan.values = <const char*>value_view.buf
-                scan.value_strides = [value_view.strides[0], value_view.strides[1]]
-                with nogil:
-                    found = self._scan(&scan)
-                PyBuffer_Release(&value_view)
+                try:
+                    describe(&scan.values, &value_view, value_type)
+                    with nogil:
+                        found = self._scan(&scan)
+                finally:
+                    PyBuffer_Release(&value_view)
         finally:
             PyBuffer_Release(&view)
+            free(scan.samples.row)
+            free(scan.values.row)
         if found < 0:
             raise MemoryError("no memory for the components of one image")
         self.count = found
@@ -144,12 +189,13 @@ cdef class Components:
     cdef bint _slice(self, const Scan* scan, Py_ssize_t z, const Layer* before, Layer* layer) noexcept nogil:
         """The runs of slice z into `layer`, each with its component; False without memory."""
         cdef Py_ssize_t y, columns = scan.shape[2]
-        cdef const char* row = scan.samples + z * scan.strides[0]
+        cdef const char* row
         layer.count = 0
         for y in range(scan.shape[1]):
             if not make_room(<void**>&layer.runs, &layer.room, layer.count + columns // 2 + 1, sizeof(Run)):
                 return False
             layer.rows[y] = layer.count
+            row = row_of(&scan.samples, z, y, columns, scan.is_float)
             if scan.is_float:
                 layer.count += scan_f32(row, columns, scan.threshold, layer.runs + layer.count)
             else:
@@ -159,7 +205,6 @@ cdef class Components:
                 memset(scan.labels + (z * scan.shape[1] + y) * columns, 0, columns * sizeof(int32_t))
             if layer.count > layer.rows[y] and not self._join(scan, z, y, before, layer):
                 return False
-            row += scan.strides[1]
         return True
 
     cdef bint _join(self, const Scan* scan, Py_ssize_t z, Py_ssize_t y, const Layer* before,
@@ -179,8 +224,8 @@ cdef class Components:
             for i in range(first, last + 1):
                 neighbours[count] = Neighbours(before.runs + before.rows[i], before.runs + before.rows[i + 1])
                 count += 1
-        if scan.values != NULL:
-            values = scan.values + z * scan.value_strides[0] + y * scan.value_strides[1]
+        if scan.values.data != NULL:
+            values = row_of(&scan.values, z, y, scan.shape[2], True)
         for i in range(layer.rows[y], layer.rows[y + 1]):
             run = layer.runs + i
             run.label = touching(&self.forest, run, neighbours, count, scan.reach)
@@ -198,7 +243,7 @@ cdef class Components:
         return True
 
 
-def trace(samples, float threshold, Py_ssize_t x, Py_ssize_t y, bint diagonals, int32_t[:, ::1] points):
+def trace(samples, tuple type, float threshold, Py_ssize_t x, Py_ssize_t y, bint diagonals, int32_t[:, ::1] points):
     """The outline of the component of pixel (x, y), its topmost and leftmost; how many points, written where they fit."""
     cdef Image image
     cdef Py_buffer view
@@ -206,7 +251,7 @@ def trace(samples, float threshold, Py_ssize_t x, Py_ssize_t y, bint diagonals, 
     cdef int32_t* to = &points[0, 0]
     PyObject_GetBuffer(samples, &view, PyBUF_STRIDES | PyBUF_FORMAT)
     image = Image(<const char*>view.buf, view.strides[0], view.strides[1], view.shape[0], view.shape[1],
-                  view.itemsize == 4, threshold)
+                  Type(ord(type[1]), view.itemsize, type[2]), threshold)
     with nogil:
         count = outline(&image, x, y, diagonals, to, room)
     PyBuffer_Release(&view)

@@ -3,8 +3,8 @@
 #define EDGE_KERNELS_FRAME_SOURCE_H
 
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
+
+#include "_samples.h"
 
 /* What a stored pixel is, and what the loop is given for it. */
 enum { AS_STORED, YBR_FULL, YBR_FULL_422, PALETTE, SHOWN };
@@ -83,25 +83,6 @@ static inline void pack_palette(const Source *source, const char *from, Py_ssize
         index = index < 0 ? 0 : index >= source->entries ? source->entries - 1 : index;
         memcpy(to, source->palette + 3 * index, 6);
     }
-}
-
-static inline double number(const char *from, char kind, int size, int swapped)
-{
-    uint64_t word = 0;
-    memcpy(&word, from, size);  /* little endian: the bytes that are there are the low ones */
-    if (swapped) word = __builtin_bswap64(word) >> (64 - 8 * size);
-    if (kind == 'f' && size == 4) {
-        float value;
-        memcpy(&value, &word, 4);
-        return value;
-    }
-    if (kind == 'f') {
-        double value;
-        memcpy(&value, &word, 8);
-        return value;
-    }
-    if (kind == 'u') return (double)word;
-    return (double)((int64_t)(word << (64 - 8 * size)) >> (64 - 8 * size));
 }
 
 static inline float shown(double value, const Display *display)

@@ -2,6 +2,7 @@
 #ifndef EDGE_KERNELS_VOLUME_H
 #define EDGE_KERNELS_VOLUME_H
 
+#include "_samples.h"
 #include "_vector.h"
 
 #if defined(__FMA__)
@@ -34,7 +35,7 @@ typedef struct {
 typedef void (*Filter)(const Rows *rows, const Columns *columns, int base, float *to, Py_ssize_t pitch);
 
 /* A box of samples to neighbours in memory. */
-typedef void (*Stage)(const char *from, const Py_ssize_t *shape, const Py_ssize_t *strides, char *to);
+typedef void (*Stage)(const char *from, const Py_ssize_t *shape, const Py_ssize_t *strides, Type type, char *to);
 
 #if defined(__AVX512BW__)
 #define WINDOW 32
@@ -257,8 +258,9 @@ static inline void finish_streams(void)
 /* A box of samples whose columns are not neighbours in memory, copied so that they are: tile by tile, so that each
    cache line is read once whichever axis is the contiguous one. */
 #define DEFINE_STAGE(NAME, SAMPLE)                                                                    \
-    static void NAME(const char *from, const Py_ssize_t *shape, const Py_ssize_t *strides, char *to)  \
+    static void NAME(const char *from, const Py_ssize_t *shape, const Py_ssize_t *strides, Type type, char *to) \
     {                                                                                                 \
+        (void)type;                                                                                   \
         for (Py_ssize_t y0 = 0; y0 < shape[1]; y0 += 32)                                              \
         for (Py_ssize_t x0 = 0; x0 < shape[2]; x0 += 16)                                              \
         for (Py_ssize_t z = 0; z < shape[0]; z++)                                                     \
@@ -266,11 +268,20 @@ static inline void finish_streams(void)
             const char *p = from + z * strides[0] + y * strides[1];                                   \
             SAMPLE *q = (SAMPLE *)to + (z * shape[1] + y) * shape[2];                                 \
             for (Py_ssize_t x = x0; x < x0 + 16 && x < shape[2]; x++)                                 \
-                q[x] = *(const SAMPLE *)(p + x * strides[2]);                                         \
+                memcpy(q + x, p + x * strides[2], sizeof(SAMPLE));                                    \
         }                                                                                             \
     }
 DEFINE_STAGE(stage_1, uint8_t)
 DEFINE_STAGE(stage_2, uint16_t)
 DEFINE_STAGE(stage_4, uint32_t)
+
+/* Of any other type, in single precision. */
+static void stage_floats(const char *from, const Py_ssize_t *shape, const Py_ssize_t *strides, Type type, char *to)
+{
+    for (Py_ssize_t z = 0; z < shape[0]; z++)
+        for (Py_ssize_t y = 0; y < shape[1]; y++)
+            pack_floats(from + z * strides[0] + y * strides[1], strides[2], shape[2], type,
+                        (float *)to + (z * shape[1] + y) * shape[2]);
+}
 
 #endif

@@ -31,6 +31,7 @@ class Interpolator:
     def run(
         self,
         volume: NDArray[np.generic],
+        type: tuple[str, str, bool, bool],
         base: int,
         gain: float,
         shift: float,

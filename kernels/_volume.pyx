@@ -12,6 +12,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cdef extern from "_volume.h":
+    ctypedef struct Type:
+        char kind
+        int size
+        int swapped
+
     enum: LANES
     enum: WINDOW
     enum: GROUPS
@@ -36,10 +41,10 @@ cdef extern from "_volume.h":
 
     ctypedef void (*Filter)(const Rows* rows, const Columns* columns, int base, float* to,
                             Py_ssize_t pitch) noexcept nogil
-    ctypedef void (*Stage)(const char* source, const Py_ssize_t* shape, const Py_ssize_t* strides,
+    ctypedef void (*Stage)(const char* source, const Py_ssize_t* shape, const Py_ssize_t* strides, Type type,
                            char* to) noexcept nogil
     Filter columns_u8, columns_u16, columns_s16, columns_f32
-    Stage stage_1, stage_2, stage_4
+    Stage stage_1, stage_2, stage_4, stage_floats
     void blend_rows(const float* a, const float* b, float weight, Py_ssize_t n, float* to) noexcept nogil
     void blend_planes(const float* a, const float* b, float weight, float gain, float shift, Py_ssize_t n,
                       int stream, float* out) noexcept nogil
@@ -57,7 +62,9 @@ cdef struct Source:
     const char* data
     const Py_ssize_t* strides    # bytes from plane to plane, row to row, column to column
     const Py_ssize_t* shape
-    Py_ssize_t itemsize
+    Py_ssize_t itemsize          # in the loop
+    Type type
+    bint plain                   # rows are read as they are
     int base
     Filter columns
     Stage stage
@@ -82,14 +89,18 @@ cdef struct Scratch:
     Py_ssize_t block             # which ones are
 
 
-cdef void describe(Source* source, const Py_buffer* view, int base) noexcept:
-    """How a buffer is read; its format is one of B, H, h, f."""
-    cdef char kind = view.format[0]
+cdef bint describe(Source* source, const Py_buffer* view, tuple type, int base) except False:
+    """How a buffer is read; `type` is (letter, kind, swapped, aligned), the letter one of B, H, h, f, or "" of others."""
+    cdef char kind = ord(type[0]) if type[0] else c'f'
+    source.type = Type(ord(type[1]), view.itemsize, type[2])
     source.data, source.strides, source.shape = <const char*>view.buf, view.strides, view.shape
-    source.itemsize, source.base = view.itemsize, base
+    source.itemsize, source.base = view.itemsize if type[0] else sizeof(float), base
+    source.plain = bool(type[0]) and type[3] and view.strides[2] == view.itemsize
     source.columns = (columns_s16 if kind == c'h' else columns_u16 if kind == c'H' else columns_u8 if kind == c'B'
                       else columns_f32)
-    source.stage = stage_1 if view.itemsize == 1 else stage_2 if view.itemsize == 2 else stage_4
+    source.stage = (stage_floats if not type[0] else stage_1 if view.itemsize == 1 else stage_2
+                    if view.itemsize == 2 else stage_4)
+    return True
 
 
 cdef class Interpolator:
@@ -110,7 +121,7 @@ cdef class Interpolator:
         self.x_start, self.x_weight = x
         self.used, self.at, self.base, self.control, self.windows = used, at, base, control, windows
 
-    def run(self, volume, int base, float gain, float shift, float[:, :, ::1] out, bint stream, Py_ssize_t begin,
+    def run(self, volume, tuple type, int base, float gain, float shift, float[:, :, ::1] out, bint stream, Py_ssize_t begin,
             Py_ssize_t end):
         """out = gain * (trilinear of volume - base) + shift, rows [begin, end) of every plane."""
         cdef Source source
@@ -119,7 +130,7 @@ cdef class Interpolator:
         cdef Py_buffer view
         PyObject_GetBuffer(volume, &view, PyBUF_STRIDES | PyBUF_FORMAT)
         try:
-            describe(&source, &view, base)
+            describe(&source, &view, type, base)
             with nogil:
                 done = self._bands(&source, &scale, &out[0, 0, 0], begin, end)
         finally:
@@ -166,9 +177,9 @@ cdef class Interpolator:
             return False
         memset(scratch.rows, 0, count * scratch.pitch * sizeof(float))
         scratch.planes = scratch.rows + count * scratch.pitch
-        if source.strides[2] == source.itemsize:
+        if source.plain:
             return True
-        if source.strides[0] == source.itemsize:
+        if source.strides[0] == source.type.size:
             scratch.depth = min(<Py_ssize_t>STAGED, source.shape[0])
         scratch.staged = <char*>malloc(scratch.depth * rows * source.shape[2] * source.itemsize)
         if scratch.staged == NULL:
@@ -259,5 +270,5 @@ cdef class Interpolator:
         if scratch.block != block:
             scratch.block = block
             source.stage(source.data + first * source.strides[0] + band.row * source.strides[1], shape, source.strides,
-                         scratch.staged)
+                         source.type, scratch.staged)
         return scratch.staged + (k - first) * shape[1] * shape[2] * source.itemsize

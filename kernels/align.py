@@ -90,6 +90,8 @@ def align(
     image = np.asarray(frame)
     if image.ndim not in (2, 3) or image.size == 0 or image.shape[2:] not in ((), (3,)):
         raise ValueError(f"frame: shape {image.shape} is not (rows, columns) or that with 3 samples, each at least 1")
+    if image.dtype.kind not in "buif":
+        raise ValueError(f"frame: {image.dtype} is not a numeric type")
     if orientation not in get_args(Orientation):
         raise ValueError(f"orientation: {orientation!r} is not one of {', '.join(get_args(Orientation))}")
     if not 0 <= deskew <= _MOST_SKEW:

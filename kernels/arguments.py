@@ -47,3 +47,8 @@ def threads(num_threads: int) -> int:
     if num_threads < 1:
         raise ValueError(f"num_threads: {num_threads} must be at least 1")
     return num_threads
+
+
+def sample_type(dtype: np.dtype[Any]) -> tuple[str, bool]:
+    """The kind of a numeric type, "i", "u" or "f", and whether it is in the other byte order."""
+    return dtype.kind.replace("b", "u"), not dtype.isnative

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernels import arguments
 from kernels.dispatch import compiled
 
 Records = NDArray[np.void]
@@ -52,8 +53,8 @@ def heatmap_components(
     Parameters
     ----------
     heatmap : (rows, columns) or (slices, rows, columns)
-        float32 is read as it is, with any strides but those of columns, and read-only; other types and strided
-        columns are converted first (that allocates). NaN is above nothing.
+        Any numeric type, any strides, read-only; float32 with columns side by side is read fastest. NaN is above
+        nothing.
     threshold : float
         As float32.
     diagonals : bool
@@ -78,8 +79,7 @@ def heatmap_components(
     array = _numeric("heatmap", heatmap)
     if isnan(threshold):
         raise ValueError("threshold: must be a number")
-    samples = _rows_of(array, np.float32)
-    return _find(samples, samples, "heatmap", threshold, diagonals, labels, out, num_threads)
+    return _find(array, array, "heatmap", threshold, diagonals, labels, out, num_threads)
 
 
 def mask_components(
@@ -96,19 +96,17 @@ def mask_components(
     Parameters
     ----------
     mask : (rows, columns) or (slices, rows, columns)
-        bool and uint8 are read as they are; see `heatmap_components` for this and all else.
+        bool and uint8 are read fastest; see `heatmap_components` for all else.
     values : of the mask's shape, optional
-        What `mean` and `max` are of, float32 (or converted); without it both are 1.
+        What `mean` and `max` are of, as float32; without it both are 1.
     """
     array = _numeric("mask", mask)
-    samples = _rows_of(array if array.dtype.itemsize == 1 else array != 0, np.uint8)
     measured = None
     if values is not None:
-        given = _numeric("values", values)
-        if given.shape != array.shape:
-            raise ValueError(f"values: shape {given.shape} is not the mask's {array.shape}")
-        measured = _rows_of(given, np.float32)
-    return _find(samples, measured, "mask", 0.0, diagonals, labels, out, num_threads)
+        measured = _numeric("values", values)
+        if measured.shape != array.shape:
+            raise ValueError(f"values: shape {measured.shape} is not the mask's {array.shape}")
+    return _find(array, measured, "mask", None, diagonals, labels, out, num_threads)
 
 
 def component_contours(
@@ -134,34 +132,33 @@ def component_contours(
         raise ValueError(f"image: shape {array.shape} is not (rows, columns)")
     if components.dtype != COMPONENT_2D:
         raise ValueError("components: must be COMPONENT_2D records")
-    samples = np.ascontiguousarray(array, np.float32)
-    return [_outline(samples, threshold, each["seed"].tolist(), diagonals) for each in components]
+    return [_outline(array, threshold, each["seed"].tolist(), diagonals) for each in components]
 
 
-def _outline(samples: NDArray[np.float32], threshold: float, seed: list[int], diagonals: bool) -> NDArray[np.int32]:
+def _outline(samples: NDArray[Any], threshold: float, seed: list[int], diagonals: bool) -> NDArray[np.int32]:
     column, row = seed
     inside = 0 <= column < samples.shape[1] and 0 <= row < samples.shape[0]
-    if not inside or not samples[row, column] > np.float32(threshold):
+    if not inside or not np.float32(samples[row, column]) > np.float32(threshold):
         raise ValueError("components: one of them was not found in this image with this threshold")
     points = np.empty((_FIRST_GUESS, 2), np.int32)
-    count = _COMPILED.trace(samples, threshold, column, row, diagonals, points)
+    count = _COMPILED.trace(samples, _type(samples, 4), threshold, column, row, diagonals, points)
     if count > len(points):
         points = np.empty((count, 2), np.int32)
-        _COMPILED.trace(samples, threshold, column, row, diagonals, points)
+        _COMPILED.trace(samples, _type(samples, 4), threshold, column, row, diagonals, points)
     return points[:count].copy()
 
 
 def _find(
     samples: NDArray[Any],
-    values: NDArray[np.float32] | None,
+    values: NDArray[Any] | None,
     name: str,
-    threshold: float,
+    threshold: float | None,
     diagonals: bool,
     labels: NDArray[np.int32] | None,
     out: Records | None,
     num_threads: int,
 ) -> Records:
-    """Run the compiled scan; an image is a volume of one row per slice to it."""
+    """Run the compiled scan; an image is a volume of one row per slice to it. Without a threshold, inside is not 0."""
     if num_threads < 1:
         raise ValueError(f"num_threads: {num_threads} must be at least 1")
     if samples.ndim not in (2, 3) or samples.size == 0 or max(samples.shape) >= 1 << 31:
@@ -176,8 +173,11 @@ def _find(
     as_volume = (slice(None), None) if flat else ()
     found = _COMPILED.Components(
         samples[as_volume],
-        threshold,
+        _type(samples, 1 if threshold is None else 4),
+        threshold is not None,
+        threshold or 0.0,
         None if values is None else values[as_volume],
+        None if values is None else _type(values, 4),
         None if labels is None else labels[as_volume],
         diagonals,
     )
@@ -193,17 +193,14 @@ def _numeric(name: str, array: ArrayLike) -> NDArray[Any]:
     numbers = np.asarray(array)
     if numbers.dtype.kind not in "buif":
         raise ValueError(f"{name}: {numbers.dtype} is not a numeric type")
-    return numbers
+    return numbers if numbers.dtype.kind != "f" or numbers.dtype.itemsize in (4, 8) else numbers.astype(np.float32)
 
 
-def _rows_of(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """The array as the scan reads it: of that type, aligned, the columns of a row side by side."""
-    if array.dtype.itemsize == 1 and dtype is np.uint8:
-        array = array.view(np.uint8)
-    same = array.dtype == dtype and array.dtype.isnative and array.flags.aligned
-    if same and (array.ndim == 0 or array.strides[-1] == array.itemsize):
-        return array
-    return np.array(array, dtype, order="C")
+def _type(samples: NDArray[Any], size: int) -> tuple[bool, str, bool]:
+    """(plain, kind, swapped): whether rows are read as they are, float32 (size 4) or bytes (1); else what they hold."""
+    kind, swapped = arguments.sample_type(samples.dtype)
+    same = samples.itemsize == size and (size == 1 or kind == "f") and not swapped and samples.flags.aligned
+    return same and samples.strides[-1] == samples.itemsize, kind, swapped
 
 
 def _check(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:

@@ -23,6 +23,7 @@ _COMPILED = compiled("_enhance")
 _UNSIGNED = (np.dtype(np.uint8), np.dtype(np.uint16))
 _STORED = (*_UNSIGNED, np.dtype(np.int16))
 _SAMPLES_PER_THREAD = 1 << 18
+_PART = 4096
 
 
 class Window(NamedTuple):
@@ -112,11 +113,13 @@ def equalize_histogram(frame: NDArray[Any], *, out: NDArray[Any] | None = None, 
     image = _frame(frame, _UNSIGNED)
     shown = _output(out, image)
     low, counts = _histogram(image)
-    below = np.cumsum(counts, dtype=np.int64) - counts[0]
-    most = int(below[-1])
-    top = int(np.iinfo(image.dtype).max)
-    ranks = np.rint(below * (top / most)) if most else np.full(1, low)
-    table = ranks.astype(image.dtype)
+    least, top = int(counts[0]), int(np.iinfo(image.dtype).max)
+    table = np.full(len(counts), low, image.dtype)
+    if image.size > least:
+        below = np.cumsum(counts, out=counts)
+        for i in range(0, len(table), _PART):  # in parts, for double precision takes much room
+            part = slice(i, i + _PART)
+            table[part] = np.rint((below[part] - least) * (top / (image.size - least)))
 
     def run(begin: int, end: int) -> None:
         _COMPILED.look_up(image, table, low, shown, begin, end)
@@ -150,15 +153,16 @@ def percentile_window(frame: NDArray[Any], low: float = 1.0, high: float = 99.0,
         raise ValueError(f"high: {high} is not between low and 100")
     image = _frame(frame, _STORED)
     least, counts = _histogram(image)
-    below = np.cumsum(counts, dtype=np.int64)
+    below = np.cumsum(counts, out=counts)
     first, last = (_ranked(below, percent / 100 * (image.size - 1)) + least for percent in (low, high))
     return Window((first + last) / 2, last - first if last > first else 1.0)
 
 
-def _ranked(below: NDArray[np.int64], rank: float) -> float:
+def _ranked(below: NDArray[np.uint32], rank: float) -> float:
     """The sample of a fractional rank, between its two neighbours."""
     at = int(rank)
-    lower, upper = np.searchsorted(below, (at, min(at + 1, int(below[-1]) - 1)), side="right")
+    neighbours = np.array((at, min(at + 1, int(below[-1]) - 1)), below.dtype)
+    lower, upper = (int(n) for n in np.searchsorted(below, neighbours, side="right"))
     return float(lower + (rank - at) * (upper - lower))
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from kernels import arguments
 from kernels.dispatch import compiled
 from kernels.grayscale import GrayscaleTransform
 from kernels.palette import Palette
@@ -115,7 +116,7 @@ class FrameKernel:
             array("f", [gain * step.offset + shift for gain, shift, step in pairs]),
             array("f", [pad_value * gain + shift for gain, shift, _ in pairs]),
             (colour.entries, colour.first) if isinstance(colour, Palette) else colour,
-            None if self.dtype in _NATIVE else (self.dtype.kind.replace("b", "u"), not self.dtype.isnative),
+            None if self.dtype in _NATIVE else arguments.sample_type(self.dtype),
         )
 
     def __call__(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernels import arguments
 from kernels.dispatch import compiled
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Triple = tuple[float, float, float]
 
-_NATIVE = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int16), np.dtype(np.float32))
+_LETTERS = {np.dtype(kind): np.dtype(kind).char for kind in (np.uint8, np.uint16, np.int16, np.float32)}
 _COMPILED = compiled("_volume")
 _VOXELS_PER_THREAD = 1 << 20
 _STREAMED_BYTES = 1 << 24
@@ -137,8 +138,8 @@ def volume_resample(
     Parameters
     ----------
     volume : (slices, rows, columns)
-        Stored values. uint8, uint16, int16 and float32 are read as they are, with any strides and read-only; other
-        types are converted first (that allocates). NaN reaches at most the next stored voxel.
+        Stored values of any numeric type, any strides, read-only; uint8, uint16, int16 and float32 are read fastest,
+        others as float32. NaN reaches at most the next stored voxel.
     spacing, new_spacing, orientation
         See `VolumeGrid`; beyond the outermost voxel centres the edge is repeated.
     slope, intercept : float
@@ -164,7 +165,11 @@ def volume_resample(
         raise ValueError(f"volume: {array.dtype} is not a numeric type")
     grid = VolumeGrid(array.shape, spacing, new_spacing, orientation)
     resampled = _output(out, grid.out_shape)
-    _compute(_readable(array).transpose(grid.axes), grid, slope, intercept, resampled, num_threads)
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    elif array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        array = array.astype(np.float32)
+    _compute(array.transpose(grid.axes), grid, slope, intercept, resampled, num_threads)
     return resampled
 
 
@@ -181,7 +186,9 @@ def _compute(
     source = view[:, :, ::-1] if mirrored else view
     loop = interpolator(grid, mirrored)
     base = 0
-    if view.dtype.kind != "f":  # around 0 HU float32 keeps most digits
+    letter = _LETTERS.get(view.dtype, "")
+    kind = (letter, *arguments.sample_type(view.dtype), view.flags.aligned)
+    if letter and letter != "f":  # around 0 HU float32 keeps most digits
         limits = np.iinfo(view.dtype)
         base = round(min(max(-intercept / slope, limits.min), limits.max))
     stream, shift = out.nbytes >= _STREAMED_BYTES, slope * base + intercept
@@ -189,10 +196,10 @@ def _compute(
     parts = max(1, min(num_threads, rows, out.size // _VOXELS_PER_THREAD))
     edges = [rows * i // parts for i in range(parts + 1)]
     if parts == 1:
-        loop.run(source, base, slope, shift, out, stream, 0, rows)
+        loop.run(source, kind, base, slope, shift, out, stream, 0, rows)
         return
     with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(lambda begin, end: loop.run(source, base, slope, shift, out, stream, begin, end),
+        list(pool.map(lambda begin, end: loop.run(source, kind, base, slope, shift, out, stream, begin, end),
                       edges[:-1], edges[1:]))  # fmt: skip
 
 
@@ -245,14 +252,6 @@ def _windows(
     else:
         control = (2 * pair[..., None] + [0, 1]).astype(np.uint8)
     return base.astype(np.int32), np.ascontiguousarray(control).reshape(-1), True
-
-
-def _readable(array: NDArray[Any]) -> NDArray[Any]:
-    """What the loop reads: native types, aligned."""
-    if array.dtype in _NATIVE and array.dtype.isnative:
-        return array if array.flags.aligned else array.copy()
-    native = array.dtype.newbyteorder("=")
-    return array.astype(native if native in _NATIVE else np.uint8 if native == np.bool_ else np.float32)
 
 
 def _output(out: NDArray[np.float32] | None, shape: tuple[int, int, int]) -> NDArray[np.float32]:
