@@ -89,5 +89,5 @@ def _kernel(
     )  # fmt: skip
 
 
-def _hashable(value: PerChannel) -> PerChannel:
+def _hashable(value: PerChannel) -> float | tuple[float, ...]:
     return value if isinstance(value, (int, float)) else tuple(np.ravel(value).tolist())
