@@ -105,7 +105,7 @@ class FrameKernel:
         pairs = list(zip(*normalisation, by_channel, strict=True))
         self._loop = compiled("_frame").Loop(
             self._rows,
-            memoryview(np.empty(0, self.dtype)).format[-1],
+            np.empty(0, self.dtype).data.format[-1],
             samples,
             [step.numbers for step in steps],
             plan.in_shape[0],

@@ -162,4 +162,5 @@ def ybr_422_to_ybr(stored: NDArray[Any]) -> NDArray[Any]:
 def palette_to_rgb(indices: NDArray[Any], entries: NDArray[Any], first: int, bits: int) -> Float64:
     """Indices to 0..1 per channel, clamped at both ends of the palette (C.7.6.3.1.5)."""
     at = np.clip(np.asarray(indices, np.int64) - first, 0, len(entries) - 1)
-    return np.asarray(entries, np.float64)[at] / (2**bits - 1)
+    shown: Float64 = np.asarray(entries, np.float64)[at] / (2**bits - 1)
+    return shown
