@@ -87,11 +87,7 @@ def align(
     ValueError
         An argument or attribute, named in the message, does not fit; or the attributes do not say the orientation.
     """
-    image = np.asarray(frame)
-    if image.ndim not in (2, 3) or image.size == 0 or image.shape[2:] not in ((), (3,)):
-        raise ValueError(f"frame: shape {image.shape} is not (rows, columns) or that with 3 samples, each at least 1")
-    if image.dtype.kind not in "buif":
-        raise ValueError(f"frame: {image.dtype} is not a numeric type")
+    image = _image(frame)
     if orientation not in get_args(Orientation):
         raise ValueError(f"orientation: {orientation!r} is not one of {', '.join(get_args(Orientation))}")
     if not 0 <= deskew <= _MOST_SKEW:
@@ -157,6 +153,15 @@ def field_alignment(
     if _LEAST_SKEW <= abs(skew) <= deskew:
         upright = _turned(in_shape, skew, pixel_aspect_ratio)
     return upright.then(_cropped(in_shape, field, upright)) if crop else upright
+
+
+def _image(frame: NDArray[Any]) -> NDArray[Any]:
+    image = np.asarray(frame)
+    if image.ndim not in (2, 3) or image.size == 0 or image.shape[2:] not in ((), (3,)):
+        raise ValueError(f"frame: shape {image.shape} is not (rows, columns) or that with 3 samples, each at least 1")
+    if image.dtype.kind not in "buif":
+        raise ValueError(f"frame: {image.dtype} is not a numeric type")
+    return image
 
 
 def _turned(in_shape: tuple[int, int], angle: float, pixel_aspect_ratio: float) -> Alignment:
