@@ -90,3 +90,48 @@ def _normalised(
     for channel, (a, b) in enumerate(zip(gain, offset, strict=True)):
         cv2.addWeighted(small, a, small, 0, b, dst=out[0, channel], dtype=cv2.CV_32F)
     return out
+
+
+def windows_and_resize(
+    in_shape: tuple[int, int, int], out_shape: tuple[int, int], ends: list[tuple[float, float]]
+) -> Callable[[npt.NDArray[np.int16]], npt.NDArray[np.float32]]:
+    """Slices through windows as channels: clip, scale and INTER_AREA in float32, for exact narrow windows."""
+    wide, clipped = (np.empty(in_shape[1:], np.float32) for _ in range(2))
+    out = np.empty((in_shape[0], len(ends), *out_shape), np.float32)
+
+    def chain(volume: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+        for number, stored in enumerate(volume):
+            wide[...] = stored
+            for channel, (low, high) in enumerate(ends):
+                cv2.min(wide, high, dst=clipped)
+                cv2.max(clipped, low, dst=clipped)
+                small = cv2.resize(clipped, out_shape[::-1], interpolation=cv2.INTER_AREA)
+                scale = 1 / (high - low)
+                cv2.addWeighted(small, scale, small, 0, -low * scale, dst=out[number, channel])
+        return out
+
+    return chain
+
+
+def clahe(
+    clip_limit: float, tiles: tuple[int, int], shape: tuple[int, ...]
+) -> Callable[[npt.NDArray[np.uint16]], npt.NDArray[np.uint16]]:
+    """CLAHE with all 65536 bins of uint16."""
+    made, out = cv2.createCLAHE(clip_limit, tiles[::-1]), np.empty(shape, np.uint16)
+
+    def run(frame: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        made.apply(frame, out)
+        return out
+
+    return run
+
+
+def component_areas(threshold: float) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int32]]:
+    """Boxes, areas and centroids of what lies above; the areas are returned."""
+
+    def run(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        above = cv2.compare(heat, threshold, cv2.CMP_GT)
+        statistics = cv2.connectedComponentsWithStats(above, connectivity=8)[2]
+        return np.asarray(statistics[1:, cv2.CC_STAT_AREA])
+
+    return run

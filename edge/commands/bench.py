@@ -16,7 +16,7 @@ HELP = "Measure this machine against named peers, in the same run. A ratio above
 
 _TASKS = {
     "infer": "queue, worker and shared memory against the bare model; the runtime against others",
-    "kernels": "frame_to_tensor against OpenCV's best exact pipeline",
+    "kernels": "each kernel against the libraries that compute the same, and against memory",
     "receive": "C-STORE into the box against storescp, Orthanc and pynetdicom",
     "report": "a report and a segmentation built and encoded, against highdicom",
     "end-to-end": "push to report: throughput against the bare model, and latency",
@@ -30,6 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         if find_spec(_module(name)):
             task = actions.add_parser(name, help=summary, description=f"Measure {summary}.")
             task.add_argument("-n", type=int, default=0, help="how many images or rounds (default: the task's own)")
+            if name == "kernels":
+                task.add_argument("--only", default="", metavar="WORD", help="only tasks whose name holds WORD")
+                task.add_argument("--plot", default="", metavar="FILE", help="also write the picture (SVG) to FILE")
             if name == "receive":
                 task.add_argument("--full", action="store_true", help="every kind of object and peer; some minutes")
                 task.add_argument("--plot", default="", metavar="FILE", help="also write the picture (SVG) to FILE")
@@ -41,13 +44,13 @@ def run(args: Namespace) -> int:
     task = importlib.import_module(_module(args.action))
     if sys.stderr.isatty():
         sys.stderr.write("measuring; keep the machine idle ...\n")
-    options = {name: value for name in ("full", "plot") if (value := getattr(args, name, False))}
+    options = {name: value for name in ("full", "only", "plot") if (value := getattr(args, name, False))}
     result: Any = task.run(args.n, **options) if args.n else task.run(**options)
     document = result if isinstance(result, dict) else {"rows": result, **task.header()}
     if args.json:
         print_json(document)
     else:
-        sys.stdout.write(_table(document))
+        sys.stdout.write(task.show(document) if hasattr(task, "show") else _table(document))
     return 0
 
 
