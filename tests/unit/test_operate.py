@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import support
 
+import kernels
 from edge import crypto
 from edge.journal import Journal
 from edge.operate import doctor, machine_checks, screen
@@ -192,3 +193,14 @@ def test_spans_of_time(seconds: float, text: str) -> None:
 
 def test_columns_line_up() -> None:
     assert screen.table([("a", 1), ("long", 100)], ("name", "n")) == "name    n\na       1\nlong  100\n"
+
+
+def test_doctor_names_the_kernel_that_computes_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = machine_checks._kernels()
+    assert right.ok
+    assert f"build {kernels.build()}" in right.detail
+    monkeypatch.setattr(kernels, "clahe", lambda frame, *_: frame)
+    wrong = machine_checks._kernels()
+    assert not wrong.ok
+    assert wrong.detail.endswith("oracle: clahe")
+    assert "EDGE_KERNELS" in wrong.hint
