@@ -26,7 +26,7 @@ from acceptance.objects import chest_dx
 from certificates import Authority, Pair
 from gateway import RELINK_TOML, put, report, send, written
 from pydicom.dataset import Dataset
-from support import EDGE_TOML, REPOSITORY, Box, Orthanc, wait_until
+from support import EDGE_TOML, REPOSITORY, Box, Orthanc, free_port, wait_until
 
 from edge import rooms
 from edge.config import load
@@ -54,11 +54,11 @@ class Study:
 
 
 class Gateway:
-    """`edge relink` as a process of its own, after each start at the port of the first."""
+    """`edge relink` as a process of its own, after each start at the same port."""
 
     def __init__(self, folder: Path, pacs: int, own: Pair, box: Pair, ca: Path) -> None:
         folder.mkdir()
-        self.port = 0
+        self.port = free_port()
         self._file, self._pacs = folder / "edge.toml", pacs
         self._tls = tls(own, ca)
         der = ssl.PEM_cert_to_DER_cert(box.certificate.read_text())
@@ -73,11 +73,10 @@ class Gateway:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log, stdout=log)
         settings = load(self._file)
-        facts = wait_until(
-            lambda: (found := rooms.announced(settings, "relink")) and found["pid"] == self._process.pid and found,
+        wait_until(
+            lambda: (found := rooms.announced(settings, "relink")) and found["pid"] == self._process.pid,
             what="the gateway",
         )
-        self.port = int(facts["port"])
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
