@@ -173,6 +173,7 @@ def announce(settings: Settings, room: str, **facts: int | str) -> Path:
     path = settings.run / f"{room}.json"
     part = path.with_suffix(".part")
     part.write_text(json.dumps({"pid": os.getpid(), "started_at": time.time(), **facts}))
+    part.chmod(0o640)  # whatever the unit's umask: the other rooms may know
     part.rename(path)
     return path
 

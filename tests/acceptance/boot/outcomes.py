@@ -7,6 +7,7 @@ _ALL_ROOMS = {
     "drop_a_table_of_the_journal",  # the journal is shared state, not a wall; what is read from it is checked
     "leave_a_file_beside_the_journal",  # SQLite makes its -wal and -shm there
     "read_a_childs_memory_by_file",  # of one's own child, which is no secret to its parent
+    "read_another_rooms_announcement",  # a process number and a port: the page of metrics tells who is up
     "read_the_configuration",
     "ring_another_room",
     "run_python",  # infer starts workers; the same list of programs for all

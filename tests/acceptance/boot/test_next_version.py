@@ -26,7 +26,8 @@ def update(box: Installed, bundle: Path, log: Path, watch: int = 3, load: list[P
     if load:
         wait_until(lambda: b"switching" in log.read_bytes() or process.poll() is not None, 200, "the switch")
         check_load(box, load, while_=lambda: process.wait(200))
-    return f"{log.read_text()}{process.wait(200)}"
+    code = process.wait(200)
+    return f"{log.read_text()}{code}"
 
 
 def check_load(box: Installed, paths: list[Path], while_: Callable[[], object]) -> None:
