@@ -56,7 +56,7 @@ def test_the_gateway_on_a_machine_of_its_own_files_a_report(
     assert float(said.split("Overall exposure level")[1].split()[2]) <= 0.9, said
 
     machine.run("kill", "-KILL", machine.show("edge-relink.service", "MainPID"))
-    command = [tool("storescu"), "-aet", "EDGE", "-aec", "RELINK", "127.0.0.1", str(port), str(report)]
+    command = [tool("storescu"), "-R", "-aet", "EDGE", "-aec", "RELINK", "127.0.0.1", str(port), str(report)]
     subprocess.run(command, check=True, timeout=60)
     patients = {each["PatientMainDicomTags"]["PatientID"] for each in orthanc.get("/studies?expand")}
     assert patients == {str(dcmread(image).PatientID)}
