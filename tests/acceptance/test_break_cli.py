@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import package_maker
 import pytest
 from support import EDGE_TOML, run_edge
 
@@ -54,11 +53,3 @@ def test_a_file_that_is_none_is_named(home: Path, name: str) -> None:
     assert told.startswith("E-OBJECT: ")
     assert (home / name).name in told, "which of many files"
     assert "UID root" not in told, "advice for a scanner helps nobody with a wrong file"
-
-
-def test_a_package_that_no_room_runs_is_not_fit_to_run(tmp_path: Path) -> None:
-    """The infer room refuses packages of scope series; the vendor must hear it before the hospital does."""
-    folder = tmp_path / "package"
-    package_maker.make(folder, scope="series")
-    checked = run_edge("models", "check", folder)
-    assert checked.returncode == 1
