@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,7 @@ from edge.infer.protocol import Answer
 from edge.infer.refusal import Refusal
 from edge.infer.roster import Line, Roster
 from edge.journal import Journal, alarms, shadows, work
+from edge.journal.database import DatabaseError, is_full
 from edge.journal.work import Outgoing
 from edge.operate.logs import frames
 from edge.packages.package import Package
@@ -73,6 +75,7 @@ class Dispatcher:
         self._meter = meter
         self._suspect = suspect
         self._software = trace.software()
+        self._owed: deque[int] = deque()
 
     def process(self, job: Job) -> bool:
         """Bring `job` to its end, or back to READY; whether something waits to be delivered. Never raises."""
@@ -87,9 +90,32 @@ class Dispatcher:
             return False
         except Exception as error:  # noqa: BLE001 - the last net: one job, not the room
             log.error("job %d: %s\n%s", job.id, type(error).__name__, frames(error))
+            if is_full(error):
+                self._owed.append(job.id)
+                return False
             return self._after_a_bug(job)
         self._report(job, verdict, (time.perf_counter() - started) * 1e3)
         return sending
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether jobs met a full disk and are not given back yet: another one would meet it too."""
+        return bool(self._owed)
+
+    def settle(self) -> None:
+        """Give back the jobs that met a full disk, as soon as the journal, on that same disk, has room to say so.
+
+        Their attempts do not count. Only the room's own thread calls this, once a second or so: meanwhile lanes rest.
+        """
+        while self._owed:
+            try:
+                work.give_back(self._journal, self._owed[0], "disk-full")
+            except JournalError:
+                log.warning("job %d belongs to someone else now", self._owed[0])
+            except (OSError, DatabaseError) as error:
+                log.error("no job can be given back: %s", type(error).__name__)
+                return
+            self._owed.popleft()
 
     def _follow_up(self, job: Job, line: Line | None, verdict: Verdict) -> None:
         """A package whose worker crashed is tested; a shadow may look too."""

@@ -170,6 +170,7 @@ class Room:
             heart.beat()
             self._witness.look()
             self._meter.look()
+            self._dispatcher.settle()
             self.stage.tidy()
             if time.monotonic() >= next_round:
                 self._erase()
@@ -179,7 +180,7 @@ class Room:
         while not self._stopping.is_set():
             rings = self._rings
             try:
-                job = self._desk.take()
+                job = None if self._dispatcher.is_blocked else self._desk.take()
             except Exception as error:  # noqa: BLE001 - a full disk or a locked journal: look again at the next poll
                 log.error("no job could be taken: %s\n%s", type(error).__name__, frames(error))
                 job = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,13 @@ DatabaseError = sqlite3.DatabaseError
 Value = str | int | float | bytes | None
 _CHECKPOINT_PAGES = 4000
 """16 MiB of log: a checkpoint flushes twice while everybody waits, so it comes every 500 images and not every 120."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether what failed had no room on the disk: the machine's trouble, which passes, and not the job's."""
+    if isinstance(error, DatabaseError):
+        return getattr(error, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Database:

@@ -167,6 +167,13 @@ def release_stale(journal: Journal) -> None:
             )
 
 
+def give_back(journal: Journal, job_id: int, reason: str) -> None:
+    """The box could not work, through no fault of the job's: READY again, and the attempt does not count."""
+    with journal.transaction():
+        journal.move("job", job_id, "RUNNING", "READY", reason)
+        journal.database.execute("UPDATE job SET attempts = attempts - 1 WHERE id = ?", (job_id,))
+
+
 def retry_later(journal: Journal, job_id: int, reason: str) -> None:
     """A retryable failure with attempts left."""
     journal.move("job", job_id, "RUNNING", "READY", reason)
