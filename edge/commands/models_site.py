@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from edge.commands import positive, print_json, settings_of
-from edge.errors import PackageError, UsageError
+from edge.errors import EdgeError, PackageError, UsageError
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -220,7 +220,7 @@ def _rows(settings: Settings) -> Iterator[dict[str, Any]]:
         if each.state == "ACTIVE":
             try:
                 usable(each, store_of(settings), policy_of(settings))
-            except PackageError as error:
+            except EdgeError as error:  # also a key file that cannot be read: the list says so and goes on
                 problem = error.what
         yield _row(
             each.name, each.version, each.digest, each.state, origin="installed", signer=each.signer,

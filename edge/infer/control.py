@@ -88,7 +88,8 @@ class Control:
                 log.warning("control: a request from a user who may not ask")
                 self._send(request["answer"], _told(_not_allowed()))
             else:
-                self._obey({**request, "descriptor": descriptors[0]} if descriptors else request)
+                # never a number that the request itself brings: it would name a file of this room
+                self._obey({**request, "descriptor": descriptors[0] if descriptors else None})
             for descriptor in descriptors:
                 os.close(descriptor)
 

@@ -115,15 +115,19 @@ class Desk:
         return [done for each in routed if each.note and (done := self._carried_out(each, each.note)) is not None]
 
     def _carried_out(self, routed: _Routed, note: Note) -> _Routed | None:
-        """None when a file cannot be removed now: the note stays STORED and its time comes again."""
+        """None when it cannot be done now, e.g. a file not removed: the note stays STORED and its time comes again."""
         try:
             self._rejector.carry_out(note, routed.instance.object_id)
         except OSError as error:
             self._later(routed.instance, error)
             return None
+        except Exception as error:  # noqa: BLE001 - whatever one note does, the others must not wait behind it
+            log.error("note %s: %s\n%s", routed.instance.sop_instance_uid, type(error).__name__, frames(error))
+            self._later(routed.instance, error)
+            return None
         return routed
 
-    def _later(self, instance: Instance, error: OSError | MemoryError) -> None:
+    def _later(self, instance: Instance, error: Exception) -> None:
         self._again[instance.object_id] = time.monotonic() + _AGAIN_SECONDS
         name = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
         log.warning("instance %s cannot be read now: %s", instance.sop_instance_uid, name)

@@ -94,7 +94,9 @@ class Dispatcher:
                 self._owed.append(job.id)
                 return False
             return self._after_a_bug(job)
-        self._report(job, verdict, (time.perf_counter() - started) * 1e3)
+        digest = own.package.digest if own and own.package else ""
+        self._meter.job(job.package, digest, verdict)
+        _log(job, verdict, (time.perf_counter() - started) * 1e3)
         return sending
 
     @property
@@ -281,10 +283,10 @@ class Dispatcher:
             log.error("job %d: %s", job.id, type(error).__name__)
         return False
 
-    def _report(self, job: Job, verdict: Verdict, milliseconds: float) -> None:
-        self._meter.job(job.package, verdict)
-        stages = " ".join(f"{name}={value:.1f}" for name, value in verdict.milliseconds.items())
-        log.info(
-            "job %d attempt %d: %s %s %s%.1f ms %s", job.id, job.attempts, verdict.outcome, verdict.reason or "-",
-            f"{verdict.error} " if verdict.error else "", milliseconds, stages,
-        )  # fmt: skip
+
+def _log(job: Job, verdict: Verdict, milliseconds: float) -> None:
+    stages = " ".join(f"{name}={value:.1f}" for name, value in verdict.milliseconds.items())
+    log.info(
+        "job %d attempt %d: %s %s %s%.1f ms %s", job.id, job.attempts, verdict.outcome, verdict.reason or "-",
+        f"{verdict.error} " if verdict.error else "", milliseconds, stages,
+    )  # fmt: skip

@@ -27,7 +27,7 @@ log = logging.getLogger("edge.infer")
 
 
 class Meter:
-    """Counts since the room started; `job` is called by every lane, `write` by the room's own thread."""
+    """Counts since the room started; `job` is called by every lane, `look` by the room's own thread."""
 
     def __init__(self, settings: Settings, journal: Journal, lines: Callable[[], tuple[Line, ...]]) -> None:
         self._settings = settings
@@ -42,10 +42,10 @@ class Meter:
         self._drift = Drift(settings.run)
         self._due = 0.0
 
-    def job(self, package: str, verdict: Verdict) -> None:
-        """One attempt ended."""
+    def job(self, package: str, digest: str, verdict: Verdict) -> None:
+        """One attempt ended; `digest` is of the package that looked, which may be the canary of the route's."""
         if verdict.outcome is Outcome.SUCCEEDED:
-            self._drift.add(self._digest(package), _features(verdict))
+            self._drift.add(digest, _features(verdict))
         with self._lock:
             for stage in STAGES:
                 milliseconds = verdict.milliseconds.get(stage, 0.0)
@@ -55,10 +55,6 @@ class Meter:
                 self._runs[package, verdict.provider].add(verdict.milliseconds["run"] / 1e3)
             if verdict.outcome is Outcome.FAILED:
                 self._failures[package, verdict.reason.partition(":")[0]] += 1
-
-    def _digest(self, package: str) -> str:
-        found = (line.package.digest for line in self._lines() if line.package and line.route.package == package)
-        return next(found, "")
 
     def _shifts(self) -> Iterator[tuple[str, str]]:
         """An alarm for each package whose scores or inputs are not what they were, named by what moved most."""

@@ -164,7 +164,7 @@ class Channel:
         self._socket.close()
 
     def _exactly(self, count: int, deadline: float | None, descriptors: list[int] | None) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < count:
             self._socket.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
             if descriptors is None:
@@ -175,7 +175,7 @@ class Channel:
             if not part:
                 raise Gone
             data += part
-        return data
+        return bytes(data)
 
 
 def _close(descriptors: list[int]) -> None:

@@ -7,6 +7,7 @@ object. Until all of it is done the note stays STORED, so that what a crash inte
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,13 @@ def read(instance: Instance, dataset: Dataset) -> Note | None:
     title = next(iter(values(dataset, "ConceptNameCodeSequence")), "")
     if title not in REASONS or _scheme(dataset) != "DCM":
         return None
-    found: dict[UID, frozenset[UID]] = {}
+    found: defaultdict[UID, set[UID]] = defaultdict(set)
     try:
         for study, uid in _references(dataset):
-            found[study] = found.get(study, frozenset()) | {uid}
+            found[study].add(uid)
     except (AttributeError, TypeError, ValueError, LookupError, RecursionError, BadObject):
         raise Refusal("unreadable", "what the rejection note refers to cannot be read") from None
-    return Note(REASONS[title], MappingProxyType(found))
+    return Note(REASONS[title], MappingProxyType({study: frozenset(uids) for study, uids in found.items()}))
 
 
 class Rejector:

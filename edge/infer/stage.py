@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 
 from edge.config import Settings
-from edge.errors import EdgeError, PackageError
+from edge.errors import EdgeError
 from edge.infer import selftest
 from edge.infer.pool import Pool
 from edge.infer.process import Model, Worker, close_model, load_model
@@ -66,11 +66,13 @@ class Stage:
             if package.digest in self.pool.on_stage():
                 return
             model = self._model(package)
-            workers = [Worker(model, gently=True) for _ in range(max(1, self._replaced(package)))]
+            workers: list[Worker] = []
             try:
+                for _ in range(max(1, self._replaced(package))):
+                    workers.append(Worker(model, gently=True))
                 for worker in workers:
                     selftest.run(worker, package)
-            except PackageError:
+            except BaseException:
                 for worker in workers:
                     worker.kill()
                 close_model(model)
@@ -148,7 +150,11 @@ class Stage:
                 if package is line.package:
                     return Line(line.route, package, str(error))
                 log.error("package %s: %s", package.manifest.name, error.what)
-                line = replace(line, candidate=None, canary=None)
+                line = replace(
+                    line,
+                    candidate=None if package is line.candidate else line.candidate,
+                    canary=None if package is line.canary else line.canary,
+                )
         return line
 
     def _model(self, package: Package) -> Model:

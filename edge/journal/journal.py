@@ -40,7 +40,8 @@ TRANSITIONS = MappingProxyType({
         ("INSTALLED", "REMOVED"), ("RETIRED", "REMOVED"), ("FAILED", "REMOVED"),
     },
 })  # fmt: skip
-"""Every move that exists (DESIGN 6); the last two are for what was on the wire when it was not wanted any more."""
+"""Every move that exists (DESIGN 6). SUPERSEDED or DISCARDED to SENT: it was on the wire when it was not wanted any
+more."""
 
 EMPTY = "0" * 64
 """The chain before the first event."""

@@ -23,7 +23,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One installed package; times in seconds since the epoch, `activated_at` None while it never was ACTIVE.
+    """One installed package; times in seconds since the epoch, `activated_at`: the last time it became ACTIVE, or None.
 
     `waiver`: why it was activated without acceptance; `pardoned`: it was activated although the site had withdrawn it.
     """
@@ -125,12 +125,18 @@ def last_active(journal: Journal, name: str) -> Installed | None:
     return active or (last if last is not None and last.state == "FAILED" else None)
 
 
-def roll_back(journal: Journal, package: Installed, reason: str, *, to: str = "RETIRED") -> None:
+def roll_back(
+    journal: Journal, package: Installed, reason: str, *, to: str = "RETIRED", pardoned: bool = False
+) -> None:
     """`package` goes from where it is `to` another state, what was ACTIVE before it is again. One transaction."""
     with journal.transaction():
         journal.move("package", package.digest, package.state, to, reason)
         if package.before:
             journal.move("package", package.before, "RETIRED", "ACTIVE", reason)
+            journal.database.execute(
+                "UPDATE package SET activated_at = ?, pardoned = ? WHERE digest = ?",
+                (journal.clock(), int(pardoned), package.before),
+            )
 
 
 def shadow(journal: Journal, package: Installed) -> None:

@@ -14,6 +14,12 @@ from edge.journal.journal import Journal
 
 REASON = "lost"
 
+_EMPTY = (
+    "study_instance_uid NOT IN (SELECT study_instance_uid FROM instance WHERE state <> 'ERASED') "
+    "AND study_instance_uid IN (SELECT study_instance_uid FROM instance)"
+)
+"""Of a unit: its study was here and nothing is left of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:
@@ -64,15 +70,11 @@ def _lose_instances(journal: Journal, openable: Collection[str]) -> int:
 
 def _end_work(journal: Journal) -> int:
     """Of studies of which nothing is left; where something is, the job itself finds out what is missing."""
-    empty = (
-        "study_instance_uid NOT IN (SELECT study_instance_uid FROM instance WHERE state <> 'ERASED') "
-        "AND study_instance_uid IN (SELECT study_instance_uid FROM instance)"
-    )
-    for row in journal.database.rows(f"SELECT id FROM unit WHERE state = 'OPEN' AND {empty}"):
+    for row in journal.database.rows(f"SELECT id FROM unit WHERE state = 'OPEN' AND {_EMPTY}"):
         journal.move("unit", row["id"], "OPEN", "READY", REASON)
     jobs = journal.database.rows(
         "SELECT job.id, job.state FROM job JOIN unit ON unit.id = job.unit "
-        f"WHERE job.state IN ('READY', 'RUNNING') AND {empty}"
+        f"WHERE job.state IN ('READY', 'RUNNING') AND {_EMPTY}"
     )
     for row in jobs:
         if row["state"] == "RUNNING":
@@ -83,10 +85,13 @@ def _end_work(journal: Journal) -> int:
 
 
 def _lose_deliveries(journal: Journal, results: Collection[str]) -> int:
+    """What is HELD never had a file: it goes on waiting for a person as long as its images are there."""
     rows = journal.database.rows(
-        "SELECT id, sop_instance_uid AS uid, state FROM delivery WHERE state IN ('PENDING', 'HELD', 'FAILED')"
+        f"SELECT delivery.id, sop_instance_uid AS uid, delivery.state, {_EMPTY} AS is_empty FROM delivery "
+        "JOIN job ON job.id = delivery.job JOIN unit ON unit.id = job.unit "
+        "WHERE delivery.state IN ('PENDING', 'HELD', 'FAILED')"
     )
-    lost = [row for row in rows if row["uid"] not in results]
+    lost = [row for row in rows if (row["is_empty"] if row["state"] == "HELD" else row["uid"] not in results)]
     for row in lost:
         journal.move("delivery", row["id"], row["state"], "DISCARDED", REASON)
         journal.database.execute("UPDATE delivery SET ended_at = ? WHERE id = ?", (journal.clock(), row["id"]))

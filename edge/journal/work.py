@@ -14,8 +14,9 @@ PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
 """The journal keeps a priority as its place here: the smaller goes first."""
 
 MAX_RESTARTS = 10
-_LONGEST_LEASE_SECONDS = 86400.0
 """How often a room may end around one job before the job itself is suspected."""
+
+_LONGEST_LEASE_SECONDS = 86400.0
 
 INSTANCE_COLUMNS = (
     "object_id, sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid, transfer_syntax_uid, "

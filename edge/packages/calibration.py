@@ -80,9 +80,12 @@ def read_cases(data: bytes, manifest: Manifest) -> list[Case]:
         if rows.fieldnames is None or not set(COLUMNS) <= set(rows.fieldnames):
             raise UsageError(f"the file lacks a column of {', '.join(COLUMNS)}", which="--truth", hint="add it")
         known = findings(manifest)
-        return [_case(row, rows.line_num, known) for row in rows]
+        cases = [_case(row, rows.line_num, known) for row in rows]
     except (UnicodeDecodeError, csv.Error):
         raise UsageError("the file is no CSV in UTF-8", which="--truth", hint="save it as CSV UTF-8") from None
+    if not cases:
+        raise UsageError("the file has no lines", which="--truth", hint=f"columns: {', '.join(COLUMNS)}")
+    return cases
 
 
 def _case(row: Mapping[str, str | None], line: int, known: Mapping[str, str]) -> Case:

@@ -140,7 +140,8 @@ class Lifecycle:
             gates.check_revoked(before.digest, name, self._policy, reason)
         self._bench.prepare(self._store.load(before.digest) if before else self._shipped.resolve(name))
         left = "RETIRED" if active.state == "ACTIVE" else "REMOVED"
-        packages.roll_back(self._journal, active, reason or "rollback", to=left)
+        pardoned = before is not None and before.digest in self._policy.revoked
+        packages.roll_back(self._journal, active, reason or "rollback", to=left, pardoned=pardoned)
         self._bench.switch()
         back = self._row(before.digest) if before else self._row(active.digest)
         return Changed(back, "RETIRED" if before else active.state, active.digest)
@@ -150,13 +151,23 @@ class Lifecycle:
         active = self._row(digest)
         if active.state != "ACTIVE":
             return
-        before = packages.find(self._journal, active.before) if active.before else None
-        if take_over and before is not None and before.state == "RETIRED" and before.accepted:
-            self._bench.prepare(self._store.load(before.digest))
+        if take_over and self._can_take_over(active):
             packages.roll_back(self._journal, active, "selftest-failed", to="FAILED")
         else:
             self._journal.move("package", digest, "ACTIVE", "FAILED", "selftest-failed")
         self._bench.switch()
+
+    def _can_take_over(self, active: Installed) -> bool:
+        """Whether what ran before is accepted and works here: a successor that is broken too must not save `active`."""
+        before = packages.find(self._journal, active.before) if active.before else None
+        if before is None or before.state != "RETIRED" or not before.accepted:
+            return False
+        try:
+            gates.check_revoked(before.digest, before.name, self._policy, "")
+            self._bench.prepare(self._store.load(before.digest))
+        except EdgeError:
+            return False
+        return True
 
     def before(self, active: Installed) -> Installed | None:
         """What was ACTIVE before `active`; None for a package of the software itself.

@@ -100,6 +100,7 @@ class Store:
         folder = self._folder / RECORDS
         folder.mkdir(mode=_MODE, exist_ok=True)
         write_durably(folder / name, data)
+        self._adopt(folder)
         return folder / name
 
     def digests(self) -> list[str]:

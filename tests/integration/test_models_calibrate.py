@@ -57,6 +57,10 @@ def test_the_card_has_the_figures_and_every_evaluation(tmp_path: Path, run_edge:
         (images / f"{number}.png").write_bytes(encode_png(np.full((16, 16), 220 if bright else 20, np.uint8)))
         lines.append(f"{number}.png,INVENTED {number // 2},bright,{int(bright)}")
     (tmp_path / "truth.csv").write_text("\n".join(lines))
+    (tmp_path / "empty.csv").write_text(lines[0])
+    ended = run_edge("models", "calibrate", tmp_path / "p", "--truth", tmp_path / "empty.csv", "--images", images)
+    assert ended.returncode == 2
+    assert "no lines" in ended.stderr
     for _ in range(2):
         ended = run_edge(
             "models", "calibrate", tmp_path / "p", "--truth", tmp_path / "truth.csv", "--images", images, "--json"

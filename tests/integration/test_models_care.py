@@ -110,6 +110,24 @@ def test_a_package_that_breaks_its_word_stops(
     assert here.answered()[0] == "1.0.0"
 
 
+def test_a_package_that_breaks_its_word_stops_also_where_the_one_before_it_is_broken(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = site(more="auto_rollback = true")
+    first = here.works("1.0.0", 0.0)
+    accepted(here, first)
+    digest = here.works("2.0.0", 2.0)
+    manifest = here.box.settings.store / first / "model.toml"
+    manifest.chmod(0o640)
+    manifest.write_bytes(manifest.read_bytes() + b"#")
+    here.box.start()
+    broken(monkeypatch, digest)
+    here.box.room._caretaker.suspect(digest)
+    wait_until(lambda: here.states()["2.0.0"] == "FAILED", 30, "the end of the broken package")
+    assert here.states()["1.0.0"] == "RETIRED"
+    assert here.job().reason == "package-unavailable"
+
+
 @pytest.mark.slow
 def test_nobody_takes_over_whom_the_site_did_not_accept(
     site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,21 @@ def test_a_withdrawn_package_works_for_nobody_without_a_reason(site: Callable[..
     assert here.states() == {"1.0.0": "ACTIVE"}
 
 
+def test_a_rollback_to_a_withdrawn_package_needs_a_reason_and_then_works(site: Callable[..., Site]) -> None:
+    made = Vendor(Path(site().box.settings.root) / "elsewhere")
+    first = made.package("1.0.0")
+    here = site(key=made.public)
+    here.models("install", first.folder)
+    here.models("activate", "brightness", "--reason", "evaluation")
+    here.models("install", made.package("2.0.0").folder)
+    here.models("activate", "brightness-2.0.0", "--reason", "evaluation")
+    file = here.box.settings.file
+    file.write_text(file.read_text().replace("revoked = []", f'revoked = ["{first.digest}"]'))
+    assert "withdrawn" in here.models("rollback", "brightness", code=1)
+    here.models("rollback", "brightness", "--reason", "comparison")
+    assert [row["problem"] for row in here.models("list") if row["state"] == "ACTIVE"] == [""]
+
+
 @pytest.mark.slow
 def test_a_key_that_is_trusted_no_longer_takes_its_packages_with_it(site: Callable[..., Site]) -> None:
     here = site()
@@ -98,6 +113,9 @@ def test_a_key_that_is_trusted_no_longer_takes_its_packages_with_it(site: Callab
     file.write_text(file.read_text().replace(str(here.vendor.public), str(Vendor(file.parent, "other").public)))
     (row,) = (row for row in here.models("list") if row["origin"] == "installed")
     assert row["problem"] == "no trusted key signed this manifest"
+    file.write_text(file.read_text().replace("other.pub", "nowhere.pub"))
+    (row,) = (row for row in here.models("list") if row["origin"] == "installed")
+    assert "key file cannot be read" in row["problem"]
 
 
 def test_changed_files_are_found_and_nothing_else_runs_instead(site: Callable[..., Site]) -> None:

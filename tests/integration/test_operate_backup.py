@@ -144,6 +144,23 @@ def test_on_another_disk_everything_is_known_and_nothing_is_waited_for(make_box:
     assert other.job(again).outcome == "succeeded"
 
 
+def test_what_is_held_goes_on_waiting_for_a_person(make_box: Make, tmp_path: Path) -> None:
+    box = make_box(start=True)
+    box.job(push(box, "2.25.85"))
+    box.stop()
+    (delivery,) = edge(box, "deliveries", "list")[1]
+    journal = Journal(box.settings.journal)
+    journal.move("delivery", delivery["id"], "PENDING", "HELD", "identity-unknown")
+    journal.close()
+    for report in box.settings.outbox.glob("*.dcm"):
+        report.unlink()
+    file = backed_up(box, tmp_path / "box.edgebackup")
+    code, told, problem = edge(box, "restore", file, "--replace")
+    assert code == 0, problem
+    assert told["lost"]["deliveries"] == 0
+    assert [row["state"] for row in edge(box, "deliveries", "list")[1]] == ["HELD"]
+
+
 def test_what_was_erased_after_the_backup_stays_erased(make_box: Make, tmp_path: Path) -> None:
     box = make_box(start=True)
     kept, gone = push(box, "2.25.83"), push(box, "2.25.84", 1)

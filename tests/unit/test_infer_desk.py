@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from edge import keys
 from edge.infer import desk as desk_module
+from edge.infer import rejection
 from edge.infer.completion import Completion
 from edge.infer.desk import Desk
 from edge.infer.headers import Headers
@@ -131,6 +132,28 @@ def test_a_surprise_quarantines_its_instance_and_the_others_go_on(
     monkeypatch.setattr(desk_module, "decide", decide)
     assert counter.take() is not None
     assert counter.state(strange) == "QUARANTINED internal"
+    assert counter.state(plain) == "ROUTED"
+    assert "ZeroDivisionError" in caplog.text
+    assert "INVENTED" not in caplog.text
+
+
+def test_a_note_that_cannot_be_carried_out_stays_and_the_others_go_on(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note, plain = counter.stored(2)
+    real = rejection.read
+
+    def read(instance: Instance, dataset: Dataset) -> rejection.Note | None:
+        is_note = instance.object_id == note.object_id
+        return rejection.Note("rejected-quality", {}) if is_note else real(instance, dataset)
+
+    def carry_out(*_: Any) -> None:
+        raise ZeroDivisionError("INVENTED^NAME")
+
+    monkeypatch.setattr(rejection, "read", read)
+    monkeypatch.setattr(Rejector, "carry_out", carry_out)
+    assert counter.take() is not None
+    assert counter.state(note) == "STORED"
     assert counter.state(plain) == "ROUTED"
     assert "ZeroDivisionError" in caplog.text
     assert "INVENTED" not in caplog.text
