@@ -153,7 +153,7 @@ def _of_response(status: int, body: bytes, sop_instance_uid: str) -> Decision:
         response = json.loads(body)
         failed = _reason_of(response, _FAILED, _FAILURE_REASON, sop_instance_uid)
         warned = _reason_of(response, _REFERENCED, _WARNING_REASON, sop_instance_uid)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError):
         failed = warned = None
     if failed is not None:
         decision = retry.of_status(failed)

@@ -46,6 +46,7 @@ class Got:
 
 
 Answer = Callable[[str], tuple[int, bytes]]
+ENDLESS = b'{"00081198": {"Value": [{"00081155": {"Value": ["%s"]}, "00081197": {"Value": [1e999]}}]}}'
 """From the SOP Instance UID that came to a status and a body."""
 
 
@@ -177,6 +178,7 @@ def test_what_the_response_says_of_the_object_decides(
     [
         (200, b"", "SENT http-200"),
         (200, b'{"00081199": 7}', "SENT http-200"),
+        (409, ENDLESS, "FAILED http-409"),
         (202, b"[" * 10_000, "FAILED http-202"),
         (409, b"not JSON", "FAILED http-409"),
         (400, b"", "FAILED http-400"),
@@ -192,7 +194,7 @@ def test_what_the_response_says_of_the_object_decides(
 def test_an_answer_without_a_word_on_the_object_is_read_by_its_status(
     tmp_path: Path, status: int, body: bytes, state: str
 ) -> None:
-    with serving(lambda _: (status, body)) as (port, _):
+    with serving(lambda uid: (status, body.replace(b"%s", uid.encode()))) as (port, _):
         made = web_box(tmp_path / "box", port)
         uid = made.report()
         with delivering(made):
