@@ -127,8 +127,8 @@ def _destination_problems(alias: str, destination: Any) -> Any:
 
 
 def _notify_problems(document: Document) -> Any:
-    host = document.notify.syslog.rpartition(":")[0].strip("[]")
-    if host and not _is_address(host):
+    host, _, port = document.notify.syslog.rpartition(":")
+    if host and not (_is_address(host.strip("[]")) and 0 < int(port) < 1 << 16):
         yield "notify.syslog", "this is not an IP address and a port", 'e.g. "10.0.0.5:514": names are never looked up'
     collector = document.audit.collector
     if collector is None:
@@ -179,6 +179,8 @@ def _message_problems(key: str, messages: Any) -> Any:
         yield f"{key}.host", "this is not an IP address", "write the address: names are never looked up"
     elif messages.host is not None and not messages.port:
         yield f"{key}.port", "port is missing", "the TCP port of the receiver"
+    if getattr(messages, "authorization", None) and messages.tls is None and not _is_loopback(messages.host or ""):
+        yield f"{key}.authorization", "a secret would be sent in the clear", f"add [{key}.tls]"
 
 
 def _is_address(text: str) -> bool:

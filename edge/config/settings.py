@@ -43,8 +43,7 @@ class Settings(Document, frozen=True, kw_only=True):
             "receive.tls": self.receive.tls,
             **{f"destinations.{alias}.tls": each.tls for alias, each in self.destinations.items()},
             "audit.collector.tls": self.audit.collector.tls if self.audit.collector else None,
-            "relink.tls": self.relink.tls if self.relink else None,
-            "relink.pacs.tls": self.relink.pacs.tls if self.relink else None,
+            **(_of_gateway(self.relink) if self.relink else {}),
         }
         yield from ((place, tls) for place, tls in found.items() if tls is not None)
 
@@ -82,3 +81,12 @@ class Settings(Document, frozen=True, kw_only=True):
         # where three users share it, it lies in a folder of its own: SQLite needs room for its two other files
         shared = self.root / "journal"
         return (shared if shared.is_dir() else self.root) / "journal.db"
+
+
+def _of_gateway(relink: Relink) -> dict[str, Tls | None]:
+    return {
+        "relink.tls": relink.tls,
+        "relink.pacs.tls": relink.pacs.tls,
+        "relink.fhir.tls": relink.fhir.tls if relink.fhir else None,
+        "relink.hl7.tls": relink.hl7.tls if relink.hl7 else None,
+    }

@@ -22,6 +22,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PEER = '[[receive.peers]]\nalias = "ct1"\nae_title = "CT1"\nhosts = ["10.0.0.0/24"]\n'
 ROUTE = '[[routes]]\nname = "chest"\npackage = "cxr-pneumonia"\n'
 DESTINATION = '[destinations.archive]\nae_title = "A"\nhost = "127.0.0.1"\nport = 104\n'
+RELINK = '[relink]\n[relink.pacs]\nae_title = "PACS"\nhost = "10.1.2.4"\nport = 104\n'
 
 
 @pytest.fixture
@@ -68,6 +69,13 @@ def refusal(tmp_path: Path) -> Callable[[str], ConfigError]:
             "accept_unfiled_results",
         ),
         ('[receive.tls]\nkey = "a"\nca = "b"\n', "receive.tls, line 1", "add certificate"),
+        ('[notify]\nsyslog = "10.0.0.5:70000"\n', "notify.syslog, line 2", "10.0.0.5:514"),
+        ('[notify]\nsyslog = "10.0.0.5:0"\n', "notify.syslog, line 2", "10.0.0.5:514"),
+        (
+            f'{RELINK}[relink.fhir]\nhost = "10.1.2.5"\nport = 80\nauthorization = "token"\n',
+            "relink.fhir.authorization, line 9",
+            "add [relink.fhir.tls]",
+        ),
         ("[storage]\nkeep_days = 30\n", "storage.keep_days, line 2", "max_days"),
         ('[infer]\nproviders = ["gpu"]\n', "infer.providers[0], line 2", "did you mean `cpu`?"),
         ("[box\n", "edge.toml", "correct the place named"),
@@ -86,6 +94,17 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text("")
     settings = load(tmp_path / "edge.toml")
     assert (settings.receive.port, settings.root, settings.routes) == (11112, Path("/var/lib/edge"), ())
+
+
+def test_every_section_with_a_certificate_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_text(
+        RELINK
+        + "".join(
+            f'[{name}]\nhost = "10.1.2.5"\nport = 1\n[{name}.tls]\ncertificate = "c"\nkey = "k"\nca = "a"\n'
+            for name in ("relink.fhir", "relink.hl7")
+        )
+    )
+    assert [place for place, _ in load(tmp_path / "edge.toml").tls_sections()] == ["relink.fhir.tls", "relink.hl7.tls"]
 
 
 def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
