@@ -150,11 +150,16 @@ def _swap(settings: Settings, copy: Path) -> str:
 
 
 def _restore_config(settings: Settings, members: Path) -> None:
-    config = (members / backup.CONFIG).read_bytes()
-    if config != settings.file.read_bytes():
-        mode = settings.file.stat().st_mode & 0o777
-        settings.file.replace(settings.file.with_name(f"{settings.file.name}.before-restore"))
-        write_durably(settings.file, config, mode)
+    """The earlier one is copied aside first: there is one at every moment, and the rooms can read it as before."""
+    config, earlier = (members / backup.CONFIG).read_bytes(), settings.file.read_bytes()
+    if config != earlier:
+        found = settings.file.stat()
+        for path, data in (
+            (settings.file.with_name(f"{settings.file.name}.before-restore"), earlier),
+            (settings.file, config),
+        ):
+            write_durably(path, data, found.st_mode & 0o777)
+            os.chown(path, found.st_uid, found.st_gid)
 
 
 def _keep_verify_key(settings: Settings, members: Path) -> None:

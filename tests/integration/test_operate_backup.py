@@ -238,7 +238,13 @@ def test_an_older_backup_never_replaces_a_file(make_box: Make, tmp_path: Path) -
     file = backed_up(box, tmp_path / "box.edgebackup")
     assert edge(box, "backup", file)[0] == 2
     box.settings.file.write_text(box.settings.file.read_text() + "# changed since\n")
+    box.settings.file.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(box.settings.file, 0, 12345)
+    held = box.settings.file.stat()
     assert edge(box, "restore", file)[0] == 0
+    now = box.settings.file.stat()
+    assert (now.st_mode, now.st_uid, now.st_gid) == (held.st_mode, held.st_uid, held.st_gid)
     assert "# changed since" not in box.settings.file.read_text()
     assert "# changed since" in box.settings.file.with_name("edge.toml.before-restore").read_text()
 
