@@ -2,7 +2,7 @@
 
 A reason in the journal or a report is one of these names, alone or followed by `:KEYWORD`, the DICOM keyword
 that decided (`not-applicable:PatientAge`). Sentences never hold a received value. Quality codes are used only
-for real quality failures (DESIGN 6); coded values are those of PS3.16 CID 9302 and CID 6042.
+for real quality failures; coded values are those of PS3.16 CID 9302 and CID 6042.
 """
 
 from __future__ import annotations

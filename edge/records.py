@@ -129,7 +129,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one job looks at: an image, a series or a study, for one package (DESIGN 6)."""
+    """What one job looks at: an image, a series or a study, for one package."""
 
     id: int
     scope: Scope

@@ -1,4 +1,4 @@
-"""edge.toml as frozen settings (DESIGN 8). One file per section; `load` reads, checks and names what is wrong."""
+"""edge.toml as frozen settings. One file per section; `load` reads, checks and names what is wrong."""
 
 from edge.config.load import find, load
 from edge.config.settings import Settings

@@ -1,4 +1,4 @@
-"""[relink]: the hospital-side gateway. It runs on a machine of its own, with an edge.toml of its own (DESIGN 11)."""
+"""[relink]: the hospital-side gateway. It runs on a machine of its own, with an edge.toml of its own."""
 
 from __future__ import annotations
 

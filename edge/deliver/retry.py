@@ -8,7 +8,7 @@
     no association, silence, an abort      PENDING, tried again
     the object's context refused for good  FAILED
 
-Statuses: PS3.4 B.2.3, PS3.7 annex C, DESIGN 11.
+Statuses: PS3.4 B.2.3, PS3.7 annex C.
 """
 
 from __future__ import annotations

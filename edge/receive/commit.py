@@ -1,4 +1,4 @@
-"""One flush for many senders: the durable step between a sealed file and Success (DESIGN 4).
+"""One flush for many senders: the durable step between a sealed file and Success.
 
 Whoever comes first leads: it flushes and records everything that waits, the others find their result there. A lone
 sender leads its own group of one, so nothing is handed from thread to thread.

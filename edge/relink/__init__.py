@@ -1,1 +1,1 @@
-"""The hospital-side gateway: puts the patient back on results that left the box without one (DESIGN 11)."""
+"""The hospital-side gateway: puts the patient back on results that left the box without one."""

@@ -1,4 +1,4 @@
-"""The rule of the door (DESIGN 11): Success only when the PACS has the result, filed under the one right patient.
+"""The rule of the door: Success only when the PACS has the result, filed under the one right patient.
 
     read and check ─▶ is it there already? ─▶ whose study? ─▶ is all its evidence there? ─▶ merge ─▶ store ─▶ tell
 

@@ -22,7 +22,7 @@ from edge.relink import hl7
 from edge.relink.status import Refused, Status
 
 SECONDS = 10.0
-"""For one message, connecting included: a box waits 60 s for all of it."""
+"""For connecting, and again for the rest of one message: a box waits 60 s for all of it."""
 
 _LONGEST_ANSWER = 1 << 20
 _START, _END = b"\x0b", b"\x1c\r"

@@ -1,4 +1,4 @@
-"""What the gateway answers to a C-STORE, and what each answer tells the box (DESIGN 11, PS3.4 B.2.3)."""
+"""What the gateway answers to a C-STORE, and what each answer tells the box (PS3.4 B.2.3)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SECONDS = 60.0
 
 _REPORTS = tuple(uid for uid, modality in SOP_CLASSES.items() if modality == "SR")
 _OURS = range(9001, 9101)
-"""Series Numbers of a box's reports (DESIGN 6)."""
+"""Series Numbers of a box's reports."""
 _LEVEL, _STUDY, _SERIES, _MODALITY, _MODALITIES = 0x00080052, 0x0020000D, 0x0020000E, 0x00080060, 0x00080061
 _STUDY_DATE, _SERIES_NUMBER, _SOP_INSTANCE, _SOP_CLASS = 0x00080020, 0x00200011, 0x00080018, 0x00080016
 _DATE, _TIME, _PREDECESSORS = 0x00080023, 0x00080033, 0x0040A360
