@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from edge.journal import erasure
 from edge.journal.erasure import Stopped
 from edge.journal.journal import Journal
+from edge.journal.work import KEY_OBJECTS
 
 _AT_ONCE = 500
-_KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
+_RESULTS = f"delivery.sop_class_uid <> '{KEY_OBJECTS}'"
+"""Our own notes are no results: one that waits is not withdrawn by the note that it answers, carried out again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def stop(journal: Journal, study: str, rejected: Collection[Rejected], reason: s
         reports: list[str] = []
         for unit in _units(journal, study, rejected):
             jobs += erasure.stop_jobs(journal, "unit.id = ?", unit.id, reason)
-            deliveries += erasure.stop_deliveries(journal, "unit.id = ?", unit.id, reason)
+            deliveries += erasure.stop_deliveries(journal, f"unit.id = ? AND {_RESULTS}", unit.id, reason)
             reports += _withdrawn(journal, unit.id)
         return Stopped(jobs, deliveries, tuple(reports))
 
@@ -81,8 +83,8 @@ def sent(journal: Journal, study: str, rejected: Collection[Rejected], destinati
         rows = journal.database.rows(
             "SELECT delivery.job, job.digest AS package_digest, sop_instance_uid, sop_class_uid FROM delivery "
             "JOIN job ON job.id = delivery.job WHERE job.unit = ? AND destination = ? AND delivery.state = 'SENT' "
-            "AND sop_class_uid <> ? ORDER BY delivery.id",
-            (unit.id, destination, _KEY_OBJECTS),
+            f"AND {_RESULTS} ORDER BY delivery.id",
+            (unit.id, destination),
         )
         found += [Sent(**dict(row)) for row in rows]
     return sorted(found, key=lambda each: each.job)

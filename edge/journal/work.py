@@ -16,6 +16,9 @@ PRIORITIES = (Priority.STAT, Priority.ROUTINE, Priority.BACKFILL)
 MAX_RESTARTS = 10
 """How often a room may end around one job before the job itself is suspected."""
 
+KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
+"""SOP Class of our own rejection notes: about results that were sent, so what withdraws results spares them."""
+
 _LONGEST_LEASE_SECONDS = 86400.0
 
 INSTANCE_COLUMNS = (
@@ -214,10 +217,10 @@ def predecessor(journal: Journal, job: Job) -> UID | None:
     """The SENT report of the newest earlier revision, which the next report must name."""
     row = journal.database.row(
         "SELECT job.report FROM job JOIN delivery ON delivery.job = job.id AND delivery.state = 'SENT' "
-        # a segmentation or a presentation state that was sent is not yet a report that was
-        "AND delivery.sop_class_uid NOT IN ('1.2.840.10008.5.1.4.1.1.66.4', '1.2.840.10008.5.1.4.1.1.11.1') "
+        # a segmentation, a presentation state or a note that was sent is not yet a report that was
+        "AND delivery.sop_class_uid NOT IN ('1.2.840.10008.5.1.4.1.1.66.4', '1.2.840.10008.5.1.4.1.1.11.1', ?) "
         "WHERE job.unit = ? AND job.revision < ? ORDER BY job.revision DESC LIMIT 1",
-        (job.unit, job.revision),
+        (KEY_OBJECTS, job.unit, job.revision),
     )
     return UID(row["report"]) if row else None
 
@@ -305,8 +308,9 @@ def _overtaken(journal: Journal, job: Job) -> bool:
 def _supersede(journal: Journal, job: Job) -> None:
     rows = journal.database.rows(
         "SELECT delivery.id, delivery.state FROM delivery JOIN job ON job.id = delivery.job "
-        "WHERE job.unit = ? AND job.revision < ? AND delivery.state IN ('PENDING', 'HELD', 'FAILED')",
-        (job.unit, job.revision),
+        "WHERE job.unit = ? AND job.revision < ? AND delivery.state IN ('PENDING', 'HELD', 'FAILED') "
+        "AND delivery.sop_class_uid <> ?",
+        (job.unit, job.revision, KEY_OBJECTS),
     )
     for row in rows:
         journal.move("delivery", row["id"], row["state"], "SUPERSEDED", "newer-revision")

@@ -16,7 +16,8 @@ from support import EDGE_TOML, Box, free_port, run_edge, wait_until
 
 from edge.infer import rejection
 from edge.journal import Journal, create, intake, pausing, rejecting, views, work
-from edge.records import UID, Instance, Priority, Scope
+from edge.records import UID, Instance, Job, Outcome, Priority, Scope
+from edge.report.kinds import KO, SR
 from edge.slots import SLOT_SIZE
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -159,6 +160,43 @@ def test_a_series_that_lost_an_image_is_looked_at_again_without_it(tmp_path: Pat
     assert found is not None
     assert (found.revision, found.state, found.reason) == (2, "READY", "rejected-quality")
     journal.close()
+
+
+def test_our_own_note_is_not_withdrawn_by_what_comes_after_it(tmp_path: Path) -> None:
+    """Neither when the note that it answers is carried out again, nor by the next revision of what is left."""
+    create(tmp_path / "journal.db")
+    journal = Journal(tmp_path / "journal.db")
+    for number in (1, 2):
+        work.route(journal, journal_image(journal, number), [work.Target(Scope.SERIES, "r", "p", Priority.ROUTINE)])
+    (unit,) = work.open_units(journal)
+    work.ready(journal, unit["id"], "quiet", Priority.ROUTINE)
+    job = end(journal)
+    with journal.transaction():
+        work.queue(journal, job, outgoing("2.25.2", KO.sop_class_uid))
+    journal_image(journal, 3)
+    rejected = rejecting.find(journal, "1.3", {"1.2.1"}, f"{3:032x}")
+    assert rejecting.stop(journal, "1.3", rejected, "rejected-quality").deliveries == 1
+    rejecting.gone(journal, "1.3", rejected, "rejected-quality")
+    work.ready(journal, unit["id"], "quiet", Priority.ROUTINE)
+    end(journal)
+    rows = journal.database.rows("SELECT sop_instance_uid AS uid, state FROM delivery ORDER BY id")
+    assert [(row["uid"], row["state"]) for row in rows] == [("2.25.1", "DISCARDED"), ("2.25.2", "PENDING")]
+    journal.close()
+
+
+def outgoing(uid: str, sop_class_uid: str) -> work.Outgoing:
+    return work.Outgoing(UID(uid), UID(sop_class_uid), "archive", "0" * 64, "0" * 128)
+
+
+def end(journal: Journal) -> Job:
+    """The next job, DONE with a report that waits to be sent."""
+    job = work.lease(journal, 60.0)
+    assert job is not None
+    work.finish(
+        journal, job, outcome=Outcome.SUCCEEDED, reason="", report=UID("2.25.1"), digest="d" * 64, quarantine=False,
+        outgoing=[outgoing("2.25.1", SR.sop_class_uid)],
+    )  # fmt: skip
+    return job
 
 
 def journal_image(journal: Journal, number: int) -> Instance:
