@@ -1,6 +1,6 @@
 """Trains the network of models/cxr-pneumonia-native on one processor core, and writes it as an ONNX graph.
 
-    /opt/venv-torch/bin/python models/recipes/cxr_pneumonia_native_train.py --out native.onnx --scores native.json
+    .venv-torch/bin/python models/recipes/cxr_pneumonia_native_train.py --out native.onnx --scores native.json
 
 Needs `torch==2.13.0`, pillow and onnx in a virtual environment of its own; the appliance never needs them. In: the
 original *train* split of both image sets, without any person number that the test split has. Out: the graph, and the
