@@ -41,7 +41,8 @@ class Teller:
         self._stopping = threading.Event()
         following.position(journal, name)  # a new one tells what happens from now on
         self._backoff = Backoff()
-        self._thread = threading.Thread(target=self._run, name=f"tell-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._guarded, name=f"tell-{name}", daemon=True)
+        self.failed = threading.Event()
 
     def start(self) -> None:
         """Begin to follow."""
@@ -60,6 +61,13 @@ class Teller:
         self._thread.join()
         if self._stream is not None:
             self._stream.close()
+
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except BaseException:
+            self.failed.set()
+            raise
 
     def _run(self) -> None:
         failures = 0

@@ -63,6 +63,8 @@ class Room:
                     raise EnvironmentFailure("a sender ended", hint="see the lines above, then `edge doctor`")
             for teller in self._tellers:
                 teller.wake()
+                if teller.failed.is_set():
+                    raise EnvironmentFailure("a teller ended", hint="see the lines above, then `edge doctor`")
             self._watch.look()
             self._heart.beat()
             heart.beat()

@@ -15,11 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 import support
 from certificates import Authority
 from outgoing_box import OutgoingBox, delivering, ring
 
+from edge.deliver.herald import Teller
+from edge.deliver.room import Room
+from edge.errors import EnvironmentFailure
 from edge.journal import Journal, alarms
+from edge.journal.following import Event
 from edge.operate.notifying import Notifier
 
 
@@ -174,3 +179,27 @@ def test_a_command_gets_each_message_once_and_again_until_it_succeeds(tmp_path: 
 def raised(journal: Journal, *names: str) -> None:
     for name in names:
         alarms.raise_alarm(journal, name, "test")
+
+
+def test_a_teller_that_breaks_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours ends the room, which whoever started it sees; it would be silent else."""
+    broken = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: broken.set())
+
+    def tell(events: list[Event]) -> None:
+        raise ValueError(len(events))
+
+    made = OutgoingBox(tmp_path / "box")
+    monkeypatch.setattr("edge.deliver.room.tellers", lambda _, journal: [Teller(journal, "notify", tell)])
+    room, stopping = Room(made.settings), threading.Event()
+    given_up = threading.Timer(10, stopping.set)
+    room.start()
+    given_up.start()
+    try:
+        made.journal.note("box", "journal", "", "BACKUP")
+        with pytest.raises(EnvironmentFailure, match="a teller ended"):
+            room.run(stopping)
+    finally:
+        given_up.cancel()
+        room.stop()
+    assert broken.wait(10)
