@@ -247,14 +247,13 @@ def _history(args: argparse.Namespace) -> int:
     journal = Journal(settings_of(args).journal)
     try:
         known = {each.digest: each for each in packages.listing(journal)}
-        events = views.events(journal, args.limit, thing="package")
+        meant = [each.digest for each in known.values() if is_meant(each, args.package)] if args.package else [""]
+        events = [event for digest in meant for event in views.events(journal, args.limit, "package", digest)]
     finally:
         journal.close()
     rows: list[dict[str, Any]] = []
-    for event in events:
+    for event in sorted(events, key=lambda event: event.at, reverse=True)[: args.limit]:
         about = known.get(event.name)
-        if args.package and (about is None or not is_meant(about, args.package)):
-            continue
         rows.append(
             {"at": event.at, "digest": event.name, "name": about.name if about else "",
              "version": about.version if about else "", "old": event.old, "new": event.new, "reason": event.reason}

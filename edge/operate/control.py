@@ -23,7 +23,8 @@ from edge.wake import bound
 
 NAME = "control.sock"
 LONGEST = 4096
-_LONGEST_ANSWER = 1 << 16
+_LONGEST_ANSWER = 1 << 18
+"""More than the kernel lets a datagram hold by default (net.core.wmem_default), so none is cut."""
 _SILENCE_SECONDS = 60.0
 _ANSWERABLE = 0o660
 

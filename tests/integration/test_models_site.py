@@ -75,6 +75,8 @@ def test_gates_open_for_a_named_reason_only(site: Callable[..., Site]) -> None:
     here.models("remove", "brightness-1.0.0")
     here.models("install", here.vendor.package("1.5.0").folder)
     assert "2.0.0 was in use" in here.models("activate", "brightness-1.5.0", code=1)  # also by who is gone
+    (last,) = here.models("history", "brightness-2.0.0", "--limit", "1")  # however much was of others since
+    assert (last["version"], last["new"]) == ("2.0.0", "ACTIVE")
 
 
 def test_a_withdrawn_package_works_for_nobody_without_a_reason(site: Callable[..., Site]) -> None:
