@@ -1,4 +1,4 @@
-"""DESIGN 3, proved from outside: markers in every identifying attribute occur nowhere but in the sealed spool."""
+"""Promise 2, proved from outside: markers in every identifying attribute occur nowhere but in the sealed spool."""
 
 from __future__ import annotations
 

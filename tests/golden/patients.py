@@ -165,7 +165,7 @@ def _in_uid(dataset: Dataset, chance: random.Random, patient_id: str, birth: str
 
 
 def _runs(text: str) -> set[str]:
-    """What DESIGN 3 means by an identifier inside a UID, written anew: its digits, at least five."""
+    """What the gate means by an identifier inside a UID, written anew: its digits, at least five."""
     bare = "".join(part for part in text if part not in "-/._ ")
     found = set()
     for each in (text, bare):

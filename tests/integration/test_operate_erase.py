@@ -86,7 +86,7 @@ def test_nothing_opens_an_erased_study_even_from_copies_of_its_files(make_box: M
     code, told, problem = edge(box, "erase", STUDY, "--reason", "test")
     assert code == 0, problem
     assert (told["objects"], told["slots"], told["deliveries"]) == (1, 1, 1)
-    # a copy of the files alone, put back beside the slots of today: study keys are kept outside backups (DESIGN 4)
+    # a copy of the files alone, put back beside the slots of today: study keys are kept outside backups
     shutil.copy(box.settings.spool / "slots", backup / "slots")
     assert not opens(backup, private, erased.object_id)
     assert opens(backup, private, kept.object_id)

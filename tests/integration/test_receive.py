@@ -152,7 +152,7 @@ def test_one_association_may_bring_128_contexts(receiver: Receiver) -> None:
 
 
 def test_everything_but_storage_and_verification_is_refused_politely(receiver: Receiver) -> None:
-    """Storage Commitment too: the box erases, so a modality must not rely on it (DESIGN 4)."""
+    """Storage Commitment too: the box erases, so a modality must not rely on it."""
     ended = dcmtk("findscu", receiver, "-W", "-k", "PatientName=INVENTED")
     assert "No Acceptable Presentation Contexts" in ended.stderr + ended.stdout
     ae = AE("TEST")

@@ -55,7 +55,7 @@ def presentation_state() -> Dataset:
 
 
 def phi_free(made: Dataset) -> Dataset:
-    """As a box would write it (DESIGN 3)."""
+    """As a box would write it."""
     dataset = Dataset()
     dataset.update({tag: made[tag] for tag in made.keys()})  # noqa: SIM118 - a data set iterates over its elements
     dataset.file_meta = made.file_meta

@@ -219,7 +219,7 @@ def test_the_report_of_another_result_is_held():
     ],
 )
 def test_a_name_that_is_one_of_our_words_holds_nothing(name):
-    """DESIGN 3: a patient called as a code's meaning must not hold every report."""
+    """A patient called as a code's meaning must not hold every report."""
     package = dataclasses.replace(sr_cases.PACKAGE, vendor="Invented Imaging")
     case = dataclasses.replace(DETECTED, package=package)
 
