@@ -98,8 +98,9 @@ class Lifecycle:
         staged = self._row(stored.digest)
         try:
             self._bench.selftest(stored)
-        except EdgeError:
-            self._fail(staged, "selftest-failed")
+        except BaseException as error:
+            # whatever else ended it says nothing of the package: it may be installed again
+            self._fail(staged, "selftest-failed" if isinstance(error, EdgeError) else "interrupted")
             raise
         self._journal.move("package", staged.digest, "STAGED", "INSTALLED", reason)
         return Changed(self._row(staged.digest), "STAGED")

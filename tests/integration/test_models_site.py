@@ -10,6 +10,11 @@ import pytest
 from model_site import Site, site
 from vendor import Vendor
 
+from edge.packages.lifecycle import Lifecycle
+from edge.packages.offline import Offline
+from edge.packages.registry import Registry
+from edge.packages.site import policy_of, store_of
+
 __all__ = ["site"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -89,6 +94,26 @@ def test_a_withdrawn_package_works_for_nobody_without_a_reason(site: Callable[..
     assert "withdrawn" in here.models("shadow", "brightness", code=1)
     here.models("activate", "brightness", "--reason", "comparison")
     assert here.states() == {"1.0.0": "ACTIVE"}
+
+
+def test_an_installation_that_the_machine_interrupts_can_be_repeated(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = site()
+    settings, archive = here.box.settings, here.vendor.archive("1.0.0")
+    bench = Offline(settings)
+    lifecycle = Lifecycle(here.box.journal, store_of(settings), Registry({}), bench, policy_of(settings))
+
+    def no_memory(_: object) -> None:
+        raise OSError("no memory for a worker")
+
+    with archive.open("rb") as source, monkeypatch.context() as patch:
+        patch.setattr(bench, "selftest", no_memory)
+        with pytest.raises(OSError, match="no memory"):
+            lifecycle.install(source)
+    assert here.states() == {"1.0.0": "FAILED"}
+    with archive.open("rb") as source:
+        assert lifecycle.install(source).package.state == "INSTALLED"
 
 
 def test_a_rollback_to_a_withdrawn_package_needs_a_reason_and_then_works(site: Callable[..., Site]) -> None:
