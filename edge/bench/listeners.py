@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edge import config, rooms
-from edge.bench import rig
+from edge.bench import rig, unsafe
 from edge.errors import EnvironmentFailure
 from edge.sealed import BLANK
 
@@ -85,6 +85,7 @@ def ours(folder: Path, lie: str = "") -> Iterator[Listener]:
     rooms.make_root(settings)
     command = [sys.executable, "-m", "edge", "serve", "--room", "receive", "--config", str(file)]
     if lie:
+        (settings.root.parent / unsafe.MARK).touch()
         command = [sys.executable, "-m", "edge.bench.unsafe", lie, str(file)]
     with _process(command, folder) as process:
         deadline = time.monotonic() + _STARTING_SECONDS

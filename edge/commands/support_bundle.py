@@ -11,6 +11,7 @@ from typing import IO
 
 import edge
 from edge.commands import print_json, settings_of
+from edge.errors import UsageError
 
 NAME = "support-bundle"
 HELP = (
@@ -41,7 +42,10 @@ def _lines(name: str | None) -> Iterator[IO[str] | tuple[str, ...]]:
     if name is None:
         yield ()
     elif name == "-":
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         yield sys.stdin
     else:
+        if not Path(name).is_file():
+            raise UsageError("there is no such log", which="--logs", hint="name a file, or - for standard input")
         with Path(name).open(encoding="utf-8", errors="replace") as file:
             yield file

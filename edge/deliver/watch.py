@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from edge import rooms
 from edge.config import Settings
 from edge.crypto import certificate_expires
-from edge.journal import Journal, alarms
+from edge.journal import Journal, alarms, views
 
 KINDS = frozenset({"room", "disk", "certificate", "peer-silent"})
 SECONDS = 60.0
@@ -77,12 +77,9 @@ def certificates(settings: Settings, now: float) -> Iterator[tuple[str, str]]:
 def silent_peers(settings: Settings, journal: Journal) -> Iterator[tuple[str, str]]:
     """`peer-silent.ALIAS`: a device that is expected opened no association for `expect_every_hours`."""
     now = journal.clock()
-    first = journal.database.row("SELECT min(at) AS at FROM event")
-    known_since = float(first["at"] or now) if first else now
     for peer in settings.receive.peers:
         if not peer.expect_every_hours:
             continue
-        row = journal.database.row("SELECT max(opened_at) AS at FROM association WHERE peer = ?", (peer.alias,))
-        last = float(row["at"] or known_since) if row else known_since
-        if now - last > peer.expect_every_hours * 3600:
+        last = views.last_heard(journal, peer.alias)
+        if last and now - last > peer.expect_every_hours * 3600:
             yield f"peer-silent.{peer.alias}", f"silent-for-{peer.expect_every_hours}-hours"

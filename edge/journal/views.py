@@ -197,6 +197,16 @@ def passages(journal: Journal) -> list[Passage]:
     return [Passage(**dict(row)) for row in rows]
 
 
+def last_heard(journal: Journal, peer: str) -> float:
+    """When `peer` last opened an association that brought something; before that, when the box began; 0 for never."""
+    row = journal.database.row(
+        "SELECT coalesce((SELECT max(opened_at) FROM association WHERE peer = ?), "
+        "(SELECT min(at) FROM event), 0) AS at",
+        (peer,),
+    )
+    return float(row["at"]) if row else 0.0
+
+
 def damage(journal: Journal) -> str:
     """What SQLite finds wrong with the file (PRAGMA quick_check); empty when it is sound."""
     try:

@@ -166,6 +166,8 @@ def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, manifest: Manifest, f
     content = tar.extractfile(entry) if entry.isreg() else None
     if told is None or content is None or entry.name not in MEMBERS or entry.size != told.size:
         raise tarfile.ReadError
+    if (folder / entry.name).exists():
+        raise tarfile.ReadError  # the same member twice
     with (folder / entry.name).open("xb") as file:
         if _copied(content, file) != told.sha256:
             raise tarfile.ReadError

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from edge.bench import listeners, receive, rig, sender
+from edge.bench import listeners, receive, rig, sender, unsafe
 from edge.bench.receive import Case
+from edge.errors import UsageError
 from edge.journal import Journal
 
 pytestmark = pytest.mark.skipif(rig.dcmtk_storescp() is None, reason="dcmtk is not installed")
@@ -43,7 +44,7 @@ def test_it_measures_ours_and_every_peer_that_is_installed() -> None:
             assert side["objects_per_second"] > 0
             assert 0 < side["response_ms_p50"] <= side["response_ms_p99"]
             assert side["peak_mib"] > 1
-    ct = [row for row in rows if row["task"].startswith("CT 0.5 MB x2, sealed")]
+    ct = [row for row in rows if "CT 0.5 MB x2, sealed" in row["task"]]
     assert {row["peer_name"] for row in ct} == {*document["peers"], "edge without flushes and sealing"}
     assert document["flush_ms"]["512 KiB file and name p50"] > 0
     assert document["latency_ms"]["echo p50"] <= document["latency_ms"]["echo p99"]
@@ -100,3 +101,11 @@ def test_the_flush_latency_is_measured_on_the_disk_of_the_folder(
 
 def _objects(spool: Path) -> Iterator[Path]:
     return (path for path in spool.iterdir() if path.name != "slots")
+
+
+def test_the_room_that_lies_takes_no_box_but_the_benchmarks(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text('[box]\nroot = "root"\n')
+    with pytest.raises(UsageError, match="no box of the benchmark"):
+        unsafe.main("plain", file)
+    assert os.fsync is not unsafe._no_flush

@@ -19,6 +19,8 @@ from edge.journal import Journal, following
 MakeBox = Callable[..., support.Box]
 OPENED = re.compile(r'openat\([^"]*"[^"]*spool/[^"]*?([0-9a-f]{32})[^"]*", ([A-Z_|]+)')
 ACCESSION = "INVENTEDACC17"
+OPENED_BY_A_JOB = 3
+"""One look opens an image for its size, its head and its data."""
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def test_whatever_is_opened_is_in_the_trail(box: MakeBox, storescp: support.Stor
 
 
 def records_by_object(made: support.Box) -> Counter[str]:
-    """How many events are about each object, or about a job or a search that looked at its study."""
+    """How often each object may have been opened for what the trail says: routed, looked at, searched."""
     journal = Journal(made.settings.journal)
     try:
         studies = {
@@ -71,12 +73,10 @@ def records_by_object(made: support.Box) -> Counter[str]:
         events = following.after(journal, 0, 1 << 20)
     finally:
         journal.close()
+    searches = sum((each.thing, each.new) == ("box", "SEARCHED") for each in events)
     records: Counter[str] = Counter()
     for name, study in studies.items():
-        records[name] += sum(
-            (each.thing, each.name) == ("instance", name)
-            or (each.study == study and (each.thing, each.new) in (("job", "RUNNING"), ("study", "FOUND")))
-            or (each.thing, each.new) == ("box", "SEARCHED")
-            for each in events
-        )
+        routed = sum((each.thing, each.name) == ("instance", name) for each in events)
+        looked = sum(each.study == study and (each.thing, each.new) == ("job", "RUNNING") for each in events)
+        records[name] = routed + OPENED_BY_A_JOB * looked + searches
     return records
