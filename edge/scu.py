@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -122,17 +122,9 @@ class Scu:
         PeerFailure
             Also when the final status is not Success; the association is then over.
         """
-        context, why = self._look_up(sop_class_uid, transfer_syntax)
-        if why:
-            raise failure(why)
-        request = {0x0002: dimse.uid_value(sop_class_uid), 0x0700: dimse.short(_PRIORITY_MEDIUM)}
         deadline = time.monotonic() + seconds
-        try:
-            self._send(context, _C_FIND_RQ, request, identifier)
+        with self._asked(_C_FIND_RQ, sop_class_uid, transfer_syntax, identifier):
             return self._answers(most, deadline)
-        except BaseException:
-            self.abort()
-            raise
 
     def get(
         self, sop_class_uid: str, transfer_syntax: str, identifier: bytes, *, most: int, seconds: float
@@ -141,14 +133,20 @@ class Scu:
 
         Parameters and failures are those of `find`; an object comes in the syntax of its own context.
         """
+        deadline = time.monotonic() + seconds
+        with self._asked(_C_GET_RQ, sop_class_uid, transfer_syntax, identifier):
+            return self._objects(most, deadline)
+
+    @contextlib.contextmanager
+    def _asked(self, field: int, sop_class_uid: str, transfer_syntax: str, identifier: bytes) -> Iterator[None]:
+        """A query is sent, its answers are read inside; whatever goes wrong ends the association."""
         context, why = self._look_up(sop_class_uid, transfer_syntax)
         if why:
             raise failure(why)
         request = {0x0002: dimse.uid_value(sop_class_uid), 0x0700: dimse.short(_PRIORITY_MEDIUM)}
-        deadline = time.monotonic() + seconds
         try:
-            self._send(context, _C_GET_RQ, request, identifier)
-            return self._objects(most, deadline)
+            self._send(context, field, request, identifier)
+            yield
         except BaseException:
             self.abort()
             raise

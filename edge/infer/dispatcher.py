@@ -39,11 +39,8 @@ from edge.packages.package import Package
 from edge.records import UID, Instance, Job, Outcome, Result, Scope, Source
 from edge.report.identity import BoxIdentity
 from edge.report.kinds import Form
-from edge.statement import result_statement
+from edge.statement import NO_SIGNATURE, result_statement
 from edge.vault import Opener
-
-NO_SIGNATURE = "0" * 128
-"""What a HELD delivery carries: deliver refuses it, so moving its state alone lets nothing out."""
 
 log = logging.getLogger("edge.infer")
 

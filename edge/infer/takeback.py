@@ -22,10 +22,7 @@ from edge.report.identity import BoxIdentity, series_uid
 from edge.report.kinds import KO, PR, SEG
 from edge.report.rejection import TITLES, Note, build_note
 from edge.report.skeleton import Referenced
-from edge.statement import result_statement
-
-NO_SIGNATURE = "0" * 128
-"""What a HELD note carries: deliver refuses it."""
+from edge.statement import NO_SIGNATURE, result_statement
 
 log = logging.getLogger("edge.infer")
 

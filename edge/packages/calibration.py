@@ -10,9 +10,7 @@ The manifest is left as it is: a threshold is the vendor's decision. Neither fil
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy.typing as npt
 
 from edge.errors import PackageError, UsageError
 from edge.files import write_durably
-from edge.packages.commissioning import LABELS, Share, findings, share
+from edge.packages.commissioning import LABELS, Share, Z, findings, read_rows, share
 from edge.packages.manifest import Manifest
 from edge.packages.package import Package
 
@@ -30,7 +28,6 @@ CARD = "MODEL_CARD.md"
 COLUMNS = ("file", "patient", "finding", "label")
 BEGIN, END = "<!-- edge models calibrate: measured -->", "<!-- /measured -->"
 LIST_BEGIN, LIST_END = "<!-- edge models calibrate: evaluations -->", "<!-- /evaluations -->"
-_Z = 1.959963984540054
 _MODE = 0o644
 
 Scores = npt.NDArray[np.float64]
@@ -75,17 +72,8 @@ class Calibrated:
 
 def read_cases(data: bytes, manifest: Manifest) -> list[Case]:
     """The labels of a CSV. Raises UsageError naming the line, not its content."""
-    try:
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        if rows.fieldnames is None or not set(COLUMNS) <= set(rows.fieldnames):
-            raise UsageError(f"the file lacks a column of {', '.join(COLUMNS)}", which="--truth", hint="add it")
-        known = findings(manifest)
-        cases = [_case(row, rows.line_num, known) for row in rows]
-    except (UnicodeDecodeError, csv.Error):
-        raise UsageError("the file is no CSV in UTF-8", which="--truth", hint="save it as CSV UTF-8") from None
-    if not cases:
-        raise UsageError("the file has no lines", which="--truth", hint=f"columns: {', '.join(COLUMNS)}")
-    return cases
+    known = findings(manifest)
+    return [_case(row, line, known) for row, line in read_rows(data, COLUMNS)]
 
 
 def _case(row: Mapping[str, str | None], line: int, known: Mapping[str, str]) -> Case:
@@ -173,7 +161,7 @@ def auc(values: Scores, truth: Truth) -> Interval:
     variance = _variance(wins.mean(axis=1)) / len(positives) + _variance(wins.mean(axis=0)) / len(negatives)
     if not 0 < area < 1:
         return Interval(area, area, area)
-    half = _Z * np.sqrt(variance) / (area * (1 - area))
+    half = Z * np.sqrt(variance) / (area * (1 - area))
     logit = np.log(area / (1 - area))
     low, high = 1 / (1 + np.exp(-(logit - half))), 1 / (1 + np.exp(-(logit + half)))
     return Interval(area, float(low), float(high))

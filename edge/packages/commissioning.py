@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -24,7 +24,7 @@ LABELS = MappingProxyType(
     {**dict.fromkeys(("1", "true", "yes", "positive", "present"), True),
      **dict.fromkeys(("0", "false", "no", "negative", "absent"), False)}
 )  # fmt: skip
-_Z = 1.959963984540054
+Z = 1.959963984540054
 """The normal quantile of a two-sided interval of 95 %."""
 
 
@@ -79,19 +79,24 @@ def read_truth(data: bytes, manifest: Manifest) -> list[Label]:
     UsageError
         If it is no such CSV; the line is named, its content is not.
     """
+    known = findings(manifest)
+    return [_label(row, line, known) for row, line in read_rows(data, COLUMNS)]
+
+
+def read_rows(data: bytes, columns: tuple[str, ...]) -> Sequence[tuple[Mapping[str, str | None], int]]:
+    """The rows of a truth file, each with the number of its line. Raises UsageError as `read_truth`."""
     if len(data) > MOST_BYTES:
         raise UsageError("the truth file is larger than 16 MiB", which="--truth", hint="leave out other columns")
     try:
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        if rows.fieldnames is None or not set(COLUMNS) <= set(rows.fieldnames):
-            raise UsageError(f"the truth file lacks a column of {', '.join(COLUMNS)}", which="--truth", hint="add it")
-        known = findings(manifest)
-        labels = [_label(row, rows.line_num, known) for row in rows]
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        if reader.fieldnames is None or not set(columns) <= set(reader.fieldnames):
+            raise UsageError(f"the truth file lacks a column of {', '.join(columns)}", which="--truth", hint="add it")
+        rows = [(row, reader.line_num) for row in reader]
     except (UnicodeDecodeError, csv.Error):
         raise UsageError("the truth file is no CSV in UTF-8", which="--truth", hint="save it as CSV UTF-8") from None
-    if not labels:
-        raise UsageError("the truth file has no lines", which="--truth", hint=f"columns: {', '.join(COLUMNS)}")
-    return labels
+    if not rows:
+        raise UsageError("the truth file has no lines", which="--truth", hint=f"columns: {', '.join(columns)}")
+    return rows
 
 
 def findings(manifest: Manifest) -> Mapping[str, str]:
@@ -167,6 +172,6 @@ def share(count: int, of: int) -> Share:
     if not of:
         return Share(0, 0, 0.0, 0.0, 0.0)
     value = count / of
-    centre = (value + _Z**2 / (2 * of)) / (1 + _Z**2 / of)
-    half = _Z / (1 + _Z**2 / of) * math.sqrt(value * (1 - value) / of + _Z**2 / (4 * of**2))
+    centre = (value + Z**2 / (2 * of)) / (1 + Z**2 / of)
+    half = Z / (1 + Z**2 / of) * math.sqrt(value * (1 - value) / of + Z**2 / (4 * of**2))
     return Share(count, of, value, max(0.0, centre - half), min(1.0, centre + half))

@@ -19,10 +19,10 @@ from support import run_edge, wait_until
 
 from edge import keys
 from edge.deliver import outbox as deliver_outbox
-from edge.infer.dispatcher import NO_SIGNATURE
 from edge.journal import outgoing, views, work
 from edge.records import Delivery, Priority, Scope
 from edge.report.reader import read_report
+from edge.statement import NO_SIGNATURE
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
